@@ -1,0 +1,11 @@
+export {
+  type Api,
+  ApiError,
+  type KubeObject,
+  type ObjectMeta,
+  type OwnerReference,
+  type PodLogs,
+  type Resource,
+  type TokenIssuer,
+  type WatchEvent,
+} from './api.ts';

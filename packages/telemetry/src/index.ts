@@ -1,0 +1,1 @@
+export { createLog, type Fields, type Log, type LogLevel, silentLog } from './log.ts';

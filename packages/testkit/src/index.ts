@@ -1,0 +1,1 @@
+export { type StepClock, stepClock } from './clock.ts';

@@ -1,1 +1,1 @@
-export {};
+export * as wire from './gen/control_pb.js';

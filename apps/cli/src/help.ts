@@ -1,0 +1,52 @@
+/** What `--help` prints, by command; the first entry is for `roundhouse` itself. */
+const texts: Readonly<Record<string, string>> = {
+  '': `roundhouse: many models on a few shared model servers, on Kubernetes or on this machine
+
+Usage: roundhouse COMMAND [OPTIONS]      (in a checkout: npm run -s roundhouse -- COMMAND [OPTIONS])
+
+  up        start a local cluster with everything in it; the same as "npm start"
+  status    what runs: services, replicas, models and their states
+  get       list objects: services, models, runtimes, pods, events
+  predict   send one request to a model and print the answer
+  logs      what the agents say about a model, or a pod's log
+  down      stop the local cluster that runs in the data directory
+
+Options of all commands:
+  --data-dir DIR   where the local cluster keeps its state (default: .roundhouse in the checkout)
+  -o json          output for programs
+  -h, --help       help, also for one command: "roundhouse predict --help"
+  --version        the version`,
+  up: `Usage: npm start -- [OPTIONS]
+
+Starts a local cluster: a Kubernetes API that kubectl can talk to, the controller, the router, a shared model server and the
+example models. Runs until Ctrl-C; what was applied is there again at the next start.
+
+  --port N         where predictions are served on 127.0.0.1 (default 8080; 0 picks a free port)
+  --data-dir DIR   where everything is kept (default: .roundhouse in the checkout); the kubeconfig is DIR/kubeconfig
+  --file-root DIR  a directory that models may be read from with file:// (may be repeated; the checkout is always one)
+  --no-examples    do not apply the example models`,
+  status: `Usage: roundhouse status [--data-dir DIR] [-o json]
+
+Shows the services with their replicas, and each model with its state and the reason when it is not ready.
+Exits with 1 when a model is not ready.`,
+  get: `Usage: roundhouse get WHAT [NAME] [-n NAMESPACE] [--data-dir DIR] [-o json]
+
+WHAT is services (isvc), models (tm), runtimes, pods, events, or any resource as kubectl names it. All namespaces are shown
+unless -n names one. Example: roundhouse get models`,
+  predict: `Usage: roundhouse predict MODEL [-d FILE|JSON|-] [--protocol v1|v2] [-n NAMESPACE] [--data-dir DIR] [-o json]
+
+Sends one request through the router. Without -d an example model gets its example input. With -d the request is read from the
+file, from standard input ("-") or is the JSON itself: V2 {"inputs": [...]}, V1 {"instances": [...]}.
+Example: roundhouse predict iris-onnx`,
+  logs: `Usage: roundhouse logs MODEL|POD [-c CONTAINER] [-f] [--tail N] [-n NAMESPACE] [--data-dir DIR]
+
+For a model: the lines that every agent of its service wrote about it. For a pod: its log, container "agent" unless -c says
+otherwise. Example: roundhouse logs iris-onnx`,
+  down: `Usage: roundhouse down [--data-dir DIR] [-o json]
+
+Stops the local cluster of the data directory and waits until all its processes are gone. Nothing applied is lost.`,
+};
+
+export function helpFor(topic: string | undefined): string {
+  return texts[topic ?? ''] ?? texts[''] ?? '';
+}

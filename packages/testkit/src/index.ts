@@ -1,1 +1,13 @@
 export { type StepClock, stepClock } from './clock.ts';
+export {
+  aModel,
+  aService,
+  type ClusterRequests,
+  clusterRequests,
+  inferenceServices,
+  trainedModels,
+} from './cluster-requests.ts';
+export { constantModel } from './constant-model.ts';
+export { pidOf } from './containers.ts';
+export { type Load, type LoadResult, type LoadTarget, startLoad } from './load.ts';
+export { type Stack, type StackOptions, startStack } from './stack.ts';

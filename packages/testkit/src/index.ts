@@ -1,1 +1,3 @@
 export { type StepClock, stepClock } from './clock.ts';
+export { type FakeHttpStore, type HttpStoreKnobs, startFakeHttpStore } from './stores/http.ts';
+export type { FakeServer } from './stores/server.ts';

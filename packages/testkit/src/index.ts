@@ -11,3 +11,5 @@ export { constantModel } from './constant-model.ts';
 export { pidOf } from './containers.ts';
 export { type Load, type LoadResult, type LoadTarget, startLoad } from './load.ts';
 export { type Stack, type StackOptions, startStack } from './stack.ts';
+export { type FakeHttpStore, type HttpStoreKnobs, startFakeHttpStore } from './stores/http.ts';
+export type { FakeServer } from './stores/server.ts';

@@ -13,3 +13,4 @@ export { type Load, type LoadResult, type LoadTarget, startLoad } from './load.t
 export { type Stack, type StackOptions, startStack } from './stack.ts';
 export { type FakeHttpStore, type HttpStoreKnobs, startFakeHttpStore } from './stores/http.ts';
 export type { FakeServer } from './stores/server.ts';
+export { type FakeModelServer, type Script, startFakeModelServer } from './model-server.ts';

@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, CodedError, messageOf, type Random } from '@roundhouse/base';
-import { modelServerRuntime } from '@roundhouse/crds';
 import { type KubeObject, type LocalCluster, startLocalCluster } from '@roundhouse/local-cluster';
 import type { Log } from '@roundhouse/telemetry';
 import { parse } from 'yaml';
@@ -85,16 +84,15 @@ function openDataDirectory(directory: string): void {
 /** Everything of Roundhouse, and the examples at the first start. */
 function install(deps: UpDeps, { api }: LocalCluster, wanted: UpRequest, port: number): void {
   const examples = join(deps.checkout, 'examples');
-  applyObjects(api, customResources(join(deps.checkout, 'deploy', 'crds')));
-  applyObjects(api, [
-    { resource: { group: 'serving.kserve.io', resource: 'clusterservingruntimes' }, object: modelServerRuntime },
-    ...systemObjects({ routerPort: port, fileRoots: [deps.checkout, ...wanted.fileRoots], domain }),
-  ]);
+  const deploy = join(deps.checkout, 'deploy');
+  applyObjects(api, manifestsIn(join(deploy, 'crds'), 'apiextensions.k8s.io', 'customresourcedefinitions'));
+  applyObjects(api, manifestsIn(join(deploy, 'runtimes'), 'serving.kserve.io', 'clusterservingruntimes'));
+  applyObjects(api, systemObjects({ routerPort: port, fileRoots: [deps.checkout, ...wanted.fileRoots], domain }));
   if (wanted.examples) applyExamples(api, examples, systemNamespace);
 }
 
-function customResources(directory: string): SystemObject[] {
-  const resource = { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' };
+function manifestsIn(directory: string, group: string, plural: string): SystemObject[] {
+  const resource = { group, resource: plural };
   return readdirSync(directory)
     .filter((name) => name.endsWith('.yaml'))
     .sort()

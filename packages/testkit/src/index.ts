@@ -10,7 +10,7 @@ export {
 export { constantModel } from './constant-model.ts';
 export { pidOf } from './containers.ts';
 export { type Load, type LoadResult, type LoadTarget, startLoad } from './load.ts';
+export { type FakeModelServer, type Script, startFakeModelServer } from './model-server.ts';
 export { type Stack, type StackOptions, startStack } from './stack.ts';
 export { type FakeHttpStore, type HttpStoreKnobs, startFakeHttpStore } from './stores/http.ts';
 export type { FakeServer } from './stores/server.ts';
-export { type FakeModelServer, type Script, startFakeModelServer } from './model-server.ts';

@@ -16,7 +16,7 @@ import type { WantedModel } from './model.ts';
 export type ModelDisk = {
   /** Sorts out what an earlier process left, and tells which versions are here. */
   adopt(): Promise<ReadonlyMap<string, OnDisk>>;
-  /** An empty directory to download into. */
+  /** A path to download to: nothing is there, and its parent exists. */
   stage(model: string): Promise<string>;
   /** Marks what was staged as complete, after it reached the disk, and moves it to `ready`. */
   commit(model: WantedModel, version: string): Promise<void>;
@@ -26,8 +26,8 @@ export type ModelDisk = {
   settle(model: string): Promise<void>;
   /** Undoes `place`: the previous version is back, the new one ready again. False when there was none before. */
   restore(model: string): Promise<boolean>;
-  /** Takes away all of the model, or what is in one area. */
-  remove(model: string, what?: 'all' | 'ready' | 'staging'): Promise<void>;
+  /** Takes away all of the model, or only the version that is ready. */
+  remove(model: string, what?: 'all' | 'ready'): Promise<void>;
   saveAssignment(models: Iterable<WantedModel>): Promise<void>;
   /** Undefined when none was saved, or none that can be read. */
   loadAssignment(): Promise<readonly WantedModel[] | undefined>;
@@ -83,7 +83,6 @@ export function openModelDisk(modelDir: string): ModelDisk {
     async stage(model) {
       const directory = path('staging', model);
       await rm(directory, { recursive: true, force: true });
-      await mkdir(directory, { recursive: true });
       return directory;
     },
 
@@ -118,9 +117,8 @@ export function openModelDisk(modelDir: string): ModelDisk {
     },
 
     async remove(model, what = 'all') {
-      if (what !== 'ready') await rm(path('staging', model), { recursive: true, force: true });
-      if (what !== 'staging') await discard(path('ready', model));
-      if (what !== 'all') return;
+      await discard(path('ready', model));
+      if (what === 'ready') return;
       await discard(placePath(model));
       await discard(path('previous', model));
     },

@@ -232,17 +232,12 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
       entry.bytesDone = bytesDone;
       entry.bytesTotal = bytesTotal;
     };
-    try {
-      const directory = await disk.stage(name);
-      const got = await deps.fetchModel(model, directory, progress, within(limits.downloadMs, signal));
-      await disk.commit(model, version);
-      entry.ready = version;
-      entry.failure = undefined;
-      life.downloaded(name, got.files, got.bytes, clock.monotonic() - startedMs);
-    } catch (error) {
-      await disk.remove(name, 'staging').catch(() => {}); // cleared by the next attempt or start at the latest
-      throw error;
-    }
+    const directory = await disk.stage(name);
+    const got = await deps.fetchModel(model, directory, progress, within(limits.downloadMs, signal));
+    await disk.commit(model, version);
+    entry.ready = version;
+    entry.failure = undefined;
+    life.downloaded(name, got.files, got.bytes, clock.monotonic() - startedMs);
   }
 
   async function load(entry: Entry, version: string, from: 'ready' | 'placed', signal: AbortSignal) {

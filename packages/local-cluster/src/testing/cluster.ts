@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
-import type { Api, KubeObject, TokenIssuer } from '../api.ts';
+import type { KubeObject } from '../api.ts';
+import { createApi, type LocalApi } from '../create-api.ts';
 import type { Images } from '../node/images.ts';
 import { type LocalNode, startNode } from '../node/node.ts';
+import { openStore } from '../store.ts';
 import { type Container, deployments, type Pod, pods } from '../workloads/kinds.ts';
 import { startWorkloads } from '../workloads/workloads.ts';
-import { memoryApi } from './memory-api.ts';
 
 const script = join(import.meta.dirname, 'container.ts');
 const path = { PATH: process.env.PATH ?? '' };
@@ -23,24 +24,25 @@ export const images: Images = {
   }),
 };
 
-export const tokens: TokenIssuer = {
-  issue: ({ serviceAccount, audiences, pod }) => `${serviceAccount}/${audiences.join(',')}/${pod?.name}`,
-};
+/** An API whose objects live in memory. */
+export function startApi(): LocalApi {
+  return createApi({ store: openStore({ file: ':memory:' }), clock: systemClock, random: systemRandom });
+}
 
 export type TestCluster = {
-  readonly api: Api;
+  readonly api: LocalApi;
   readonly node: LocalNode;
   readonly directory: string;
   close(): Promise<void>;
 };
 
 export function startTestCluster(
-  api: Api = memoryApi(),
+  api: LocalApi = startApi(),
   directory = mkdtempSync(join(tmpdir(), 'cluster-')),
 ): TestCluster {
   const deps = { api, clock: systemClock, random: systemRandom, log: silentLog };
   const workloads = startWorkloads(deps);
-  const node = startNode({ ...deps, tokens, images, dataDirectory: directory, apiUrl: 'http://127.0.0.1:1' });
+  const node = startNode({ ...deps, tokens: api.tokens, images, dataDirectory: directory, apiUrl: 'http://127.0.0.1:1' });
   return {
     api,
     node,

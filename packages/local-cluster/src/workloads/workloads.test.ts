@@ -3,8 +3,7 @@ import { silentLog } from '@roundhouse/telemetry';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Api, KubeObject } from '../api.ts';
-import { deploymentOf, until } from '../testing/cluster.ts';
-import { memoryApi } from '../testing/memory-api.ts';
+import { deploymentOf, startApi, until } from '../testing/cluster.ts';
 import {
   type Deployment,
   type DeploymentStatus,
@@ -25,7 +24,7 @@ let api: Api;
 let workloads: { close(): void };
 
 beforeEach(() => {
-  api = memoryApi();
+  api = startApi();
   workloads = startWorkloads({ api, clock: systemClock, random: systemRandom, log: silentLog });
 });
 
@@ -111,7 +110,7 @@ describe('the workload controllers', () => {
     await until('the rollout', isRolledOut('web', 2));
     const first = api.list(replicaSets).items[0]?.metadata.name;
     let fewest = 2;
-    const end = api.watch(pods, { resourceVersion: '0' }, () => {
+    const end = api.watch(pods, api.list(pods), () => {
       const ready = podsNow().filter(({ status }) => status?.conditions?.some((one) => one.status === 'True'));
       fewest = Math.min(fewest, ready.length);
     });
@@ -135,7 +134,7 @@ describe('the workload controllers', () => {
     api.create(deployments, deploymentOf('web', {}, { spec: { strategy: { type: 'Recreate' } } }));
     await until('the rollout', isRolledOut('web', 1));
     let most = 0;
-    const end = api.watch(pods, { resourceVersion: '0' }, () => {
+    const end = api.watch(pods, api.list(pods), () => {
       most = Math.max(most, podsNow().length);
     });
     const [old] = podsNow();

@@ -258,7 +258,8 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     async terminate(withinMs) {
       await stop(withinMs);
       halted = true;
-      if (api.get(pods, namespace, name)?.metadata.uid === uid) api.delete(pods, namespace, name, { gracePeriodSeconds: 0 });
+      if (api.get(pods, namespace, name)?.metadata.uid === uid)
+        api.delete(pods, namespace, name, { gracePeriodSeconds: 0 });
       deps.ports.release(uid);
       deps.logs.remove(uid);
       rmSync(directory, { recursive: true, force: true });

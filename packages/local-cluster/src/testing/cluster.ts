@@ -42,7 +42,13 @@ export function startTestCluster(
 ): TestCluster {
   const deps = { api, clock: systemClock, random: systemRandom, log: silentLog };
   const workloads = startWorkloads(deps);
-  const node = startNode({ ...deps, tokens: api.tokens, images, dataDirectory: directory, apiUrl: 'http://127.0.0.1:1' });
+  const node = startNode({
+    ...deps,
+    tokens: api.tokens,
+    images,
+    dataDirectory: directory,
+    apiUrl: 'http://127.0.0.1:1',
+  });
   return {
     api,
     node,

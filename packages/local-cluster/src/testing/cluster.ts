@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
-import type { KubeObject } from '../api.ts';
+import type { Api, KubeObject } from '../api.ts';
 import { createApi, type LocalApi } from '../create-api.ts';
 import type { Images } from '../node/images.ts';
 import { type LocalNode, startNode } from '../node/node.ts';
@@ -28,6 +28,9 @@ export const images: Images = {
 export function startApi(): LocalApi {
   return createApi({ store: openStore({ file: ':memory:' }), clock: systemClock, random: systemRandom });
 }
+
+/** What the functions below need of a cluster. */
+type Running = { readonly api: Api; readonly node: LocalNode };
 
 export type TestCluster = {
   readonly api: LocalApi;
@@ -108,11 +111,11 @@ export function deploymentOf(
   };
 }
 
-export function podsOf({ api }: TestCluster, app: string): readonly Pod[] {
+export function podsOf({ api }: Running, app: string): readonly Pod[] {
   return api.list(pods, { namespace: 'default', labels: { app } }).items as readonly Pod[];
 }
 
-export function readyPodsOf(cluster: TestCluster, app: string): readonly Pod[] {
+export function readyPodsOf(cluster: Running, app: string): readonly Pod[] {
   return podsOf(cluster, app).filter(
     ({ metadata, status }) =>
       metadata.deletionTimestamp === undefined &&
@@ -120,13 +123,13 @@ export function readyPodsOf(cluster: TestCluster, app: string): readonly Pod[] {
   );
 }
 
-export async function startDeployment(cluster: TestCluster, deployment: KubeObject): Promise<Pod> {
+export async function startDeployment(cluster: Running, deployment: KubeObject): Promise<Pod> {
   cluster.api.create(deployments, deployment);
   return until(`a ready pod of ${deployment.metadata.name}`, () => readyPodsOf(cluster, deployment.metadata.name)[0]);
 }
 
 /** Asks a pod's container, at its port 8080 unless another is given. */
-export async function ask<T>({ node }: TestCluster, pod: Pod, url: string, port = 8080): Promise<T> {
+export async function ask<T>({ node }: Running, pod: Pod, url: string, port = 8080): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${node.portOf('default', pod.metadata.name, port)}${url}`);
   return (await response.json()) as T;
 }

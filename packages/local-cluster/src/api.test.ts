@@ -1,6 +1,6 @@
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createApi, type KubeObject, openStore, serveApi, type WatchEvent } from './index.ts';
+import { createApi, type KubeObject, openStore, type WatchEvent } from './index.ts';
 
 const configMaps = { group: '', resource: 'configmaps' };
 const closers: (() => unknown)[] = [];
@@ -48,16 +48,5 @@ describe('createApi', () => {
       'MODIFIED after',
       'DELETED before',
     ]);
-  });
-
-  it('serves over HTTP to those who have a token', async () => {
-    const api = startApi();
-    const server = await serveApi({ api, clock: systemClock, adminToken: 'admin', port: 0 });
-    closers.push(() => server.close());
-    const get = (token: string) =>
-      fetch(`${server.url}/api/v1/namespaces/default`, { headers: { authorization: `Bearer ${token}` } });
-
-    expect((await get('wrong')).status).toBe(401);
-    expect(await (await get('admin')).json()).toMatchObject({ kind: 'Namespace', status: { phase: 'Active' } });
   });
 });

@@ -1,8 +1,10 @@
 import { timingSafeEqual } from 'node:crypto';
-import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server as HttpServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '@roundhouse/base';
 import { ApiError, type PodLogs } from './api.ts';
+import { selfSignedCertificate } from './certificate.ts';
 import type { LocalApi } from './create-api.ts';
 import { apiGroup, apiResourceList, groupDiscovery, groupsOf, version } from './discovery.ts';
 import { type Call, sendError, sendJson, sendText } from './http-call.ts';
@@ -26,18 +28,26 @@ export type ServeOptions = {
 /** How long `close` lets answers finish. */
 const closeTimeoutMs = 2_000;
 
-/** Serves the API over plain HTTP on 127.0.0.1. */
-export async function serveApi(options: ServeOptions): Promise<{ readonly url: string; close(): Promise<void> }> {
+/**
+ * Serves the API over HTTPS on 127.0.0.1. `ca` is the PEM text of the certificate to trust, the same each time for one store:
+ * kubectl sends no token over plain HTTP.
+ */
+export async function serveApi(
+  options: ServeOptions,
+): Promise<{ readonly url: string; readonly ca: string; close(): Promise<void> }> {
   const closing = new AbortController();
   const { api, clock, logs } = options;
   const server: Server = { api, clock, logs, lists: new Map(), closing: closing.signal };
-  const http = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+  const made = api.rest.store.setting('tls', () => JSON.stringify(selfSignedCertificate(clock.now())));
+  const { certificate, key } = JSON.parse(made) as ReturnType<typeof selfSignedCertificate>;
+  const http = createServer({ cert: certificate, key, keepAliveTimeout: 60_000 }, (request, response) => {
     void handle(server, options.adminToken, request, response);
   });
   await listen(http, options.port);
   const { port } = http.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `https://127.0.0.1:${port}`,
+    ca: certificate,
     async close() {
       closing.abort(new Error('the API server is closing'));
       const cancel = clock.after(closeTimeoutMs, () => http.closeAllConnections());

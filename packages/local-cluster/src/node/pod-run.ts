@@ -96,7 +96,7 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     if (halted || current?.metadata.uid !== uid) return;
     const statuses = (containers: readonly Container[] = []) =>
       containers.map((container) => runs.get(container.name)?.status ?? statusBefore(first, container));
-    const status = podStatusFor({
+    const seen = podStatusFor({
       pod: current,
       problem: facts.problem,
       prepared: facts.prepared,
@@ -106,6 +106,7 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
       outcome,
       nowMs: clock.now(),
     });
+    const status = { ...current.status, ...seen };
     if (!isDeepStrictEqual(current.status, status)) pod = api.update(pods, { ...current, status }, 'status') as Pod;
   };
 
@@ -257,7 +258,8 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     async terminate(withinMs) {
       await stop(withinMs);
       halted = true;
-      api.delete(pods, namespace, name, { uid, gracePeriodSeconds: 0 });
+      if (api.get(pods, namespace, name)?.metadata.uid === uid)
+        api.delete(pods, namespace, name, { gracePeriodSeconds: 0 });
       deps.ports.release(uid);
       deps.logs.remove(uid);
       rmSync(directory, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 export type LocalState = { readonly pid: number; readonly routerUrl: string };
 
 /** How to reach the cluster's API, from `<data-dir>/kubeconfig`. */
-export type Connection = { readonly server: string; readonly token: string };
+export type Connection = { readonly server: string; readonly token: string; readonly ca: string };
 
 const fileName = 'up.json';
 
@@ -33,7 +33,9 @@ export function readState(dataDirectory: string): LocalState {
 
 export function readConnection(dataDirectory: string): Connection {
   const config: {
-    readonly clusters: readonly { readonly cluster: { readonly server: string } }[];
+    readonly clusters: readonly {
+      readonly cluster: { readonly server: string; readonly 'certificate-authority-data': string };
+    }[];
     readonly users: readonly { readonly user: { readonly token: string } }[];
   } = parse(readFileSync(join(dataDirectory, 'kubeconfig'), 'utf8'));
   const [cluster] = config.clusters;
@@ -44,5 +46,6 @@ export function readConnection(dataDirectory: string): Connection {
       `${join(dataDirectory, 'kubeconfig')} names no cluster; start it again with "npm start"`,
     );
   }
-  return { server: cluster.cluster.server, token: user.user.token };
+  const { server, 'certificate-authority-data': ca } = cluster.cluster;
+  return { server, token: user.user.token, ca: Buffer.from(ca, 'base64').toString() };
 }

@@ -52,9 +52,9 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     const server = await serveSamePort(options.port, kubeconfigPath, (port) =>
       serveApi({ api, clock, logs, adminToken, port }),
     );
-    writePrivate(kubeconfigPath, kubeconfigFor({ url: server.url, token: adminToken }));
+    writePrivate(kubeconfigPath, kubeconfigFor({ ...server, token: adminToken }));
     const workloads = startWorkloads({ ...options, api });
-    node = startNode({ ...options, api, tokens: api.tokens, apiUrl: server.url });
+    node = startNode({ ...options, api, tokens: api.tokens, apiAddress: server });
     log.info({ url: server.url, dataDirectory }, 'the local cluster is up');
     const started = node;
     return {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'n
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import {
   ask,
   deploymentOf,
@@ -315,7 +316,7 @@ describe('the node', () => {
     );
     const pod = await startDeployment(cluster, deploymentOf('web', {}, { podSpec }));
     const { env } = await ask<Seen>(cluster, pod, '/');
-    const kubeconfig = JSON.parse(readFileSync(env.KUBECONFIG ?? '', 'utf8'));
+    const kubeconfig = parse(readFileSync(env.KUBECONFIG ?? '', 'utf8'));
 
     expect(cluster.api.tokens.identify(kubeconfig.users[0].user.token)).toMatchObject({
       username: 'system:serviceaccount:default:robot',

@@ -8,6 +8,7 @@ import { configMaps, isTerminal, nodes, type Pod, pods, portsOf, resolvePort, se
 import { recordEvent } from './events.ts';
 import type { Images } from './images.ts';
 import { openLogFiles } from './log-files.ts';
+import type { ApiAddress } from './pod-kubeconfig.ts';
 import { type PodRun, runPod } from './pod-run.ts';
 import { createPorts } from './ports.ts';
 import { openProcesses } from './processes.ts';
@@ -19,8 +20,7 @@ export type NodeDeps = {
   readonly images: Images;
   /** Its `node` folder is the node's own: volumes, logs and process ids. */
   readonly dataDirectory: string;
-  /** Where containers reach the API server. */
-  readonly apiUrl: string;
+  readonly apiAddress: ApiAddress;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -13,13 +13,14 @@ import {
   portsAnnotation,
   portsOf,
   resolvePort,
+  serviceAccounts,
 } from '../workloads/kinds.ts';
 import { type ContainerRun, type Outcome, type RestartPolicy, runContainer } from './container.ts';
 import { environmentFor, podIp } from './environment.ts';
 import { type EventType, recordEvent } from './events.ts';
 import { commandFor, type Images } from './images.ts';
 import type { LogFiles } from './log-files.ts';
-import { kubeconfigOf } from './pod-kubeconfig.ts';
+import { type ApiAddress, kubeconfigOf } from './pod-kubeconfig.ts';
 import { podStatusFor } from './pod-status.ts';
 import type { Ports } from './ports.ts';
 import type { Processes } from './processes.ts';
@@ -31,8 +32,7 @@ export type PodDeps = {
   readonly images: Images;
   readonly clock: Clock;
   readonly log: Log;
-  /** Where the API server is, for the pods' kubeconfigs. */
-  readonly apiUrl: string;
+  readonly apiAddress: ApiAddress;
   readonly ports: Ports;
   readonly processes: Processes;
   readonly logs: LogFiles;
@@ -124,8 +124,8 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     for (;;) {
       try {
         await claimPorts();
-        refreshVolumes();
         writeKubeconfig();
+        refreshVolumes();
         facts = { ...facts, prepared: true };
         delete facts.problem;
         return;
@@ -161,9 +161,13 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
   };
 
   const writeKubeconfig = () => {
-    if (first.spec.serviceAccountName === undefined) return;
+    const { serviceAccountName } = first.spec;
+    if (serviceAccountName === undefined) return;
+    if (api.get(serviceAccounts, namespace, serviceAccountName) === undefined) {
+      throw new CodedError('cluster/config', `serviceaccount "${serviceAccountName}" not found`);
+    }
     const path = join(directory, 'kubeconfig');
-    writeFileSync(path, kubeconfigOf(deps, first), { mode: 0o600 });
+    writeFileSync(path, kubeconfigOf(deps.tokens, deps.apiAddress, first), { mode: 0o600 });
     chmodSync(path, 0o600);
   };
 

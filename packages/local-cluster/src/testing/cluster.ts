@@ -50,7 +50,7 @@ export function startTestCluster(
     tokens: api.tokens,
     images,
     dataDirectory: directory,
-    apiUrl: 'http://127.0.0.1:1',
+    apiAddress: { url: 'https://127.0.0.1:1', ca: '' },
   });
   return {
     api,

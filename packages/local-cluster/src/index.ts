@@ -9,3 +9,6 @@ export {
   type TokenIssuer,
   type WatchEvent,
 } from './api.ts';
+export type { Command, ContainerView, Images } from './node/images.ts';
+export { type LocalNode, startNode } from './node/node.ts';
+export { startWorkloads } from './workloads/workloads.ts';

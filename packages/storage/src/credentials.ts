@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Secret, systemCodeOf } from '@roundhouse/base';
@@ -14,12 +15,12 @@ export type S3Credentials = {
   readonly virtualBucket: boolean | undefined;
   readonly accelerate: boolean;
   readonly verifyTls: boolean;
-  /** A file of certificates to trust instead of the system's. */
-  readonly caFile: string | undefined;
+  /** Certificates (PEM) to trust instead of the system's. */
+  readonly ca: string | undefined;
 };
 
 export type GcsCredentials = {
-  /** The JSON of a service account key. Undefined: what the machine has, and nothing if it has nothing. */
+  /** The JSON of a service account's key. Undefined: what Google's library finds on the machine, and nothing if it finds nothing. */
   readonly key: Secret | undefined;
   /** An emulator's address, with scheme; it is spoken to without a token unless there is a key. */
   readonly endpoint: string | undefined;
@@ -53,8 +54,11 @@ export async function credentialsFrom({ secretsDirectory, secretName, env }: Cre
   const withKey = (...keys: string[]) =>
     secrets.find((secret) => keys.some((key) => secret.has(key))) ?? new Map<string, string>();
   return {
-    s3: s3From(withKey('AWS_SECRET_ACCESS_KEY', 'awsSecretAccessKey', 'awsAnonymousCredential', 'S3_ENDPOINT'), env),
-    gcs: await gcsFrom(withKey(gcsKey), env),
+    s3: await s3From(
+      withKey('AWS_SECRET_ACCESS_KEY', 'awsSecretAccessKey', 'awsAnonymousCredential', 'S3_ENDPOINT'),
+      env,
+    ),
+    gcs: gcsFrom(withKey(gcsKey), env),
     http: secrets.flatMap(httpFrom),
   };
 }
@@ -62,6 +66,18 @@ export async function credentialsFrom({ secretsDirectory, secretName, env }: Cre
 /** The headers that a Secret gives for the host of `url`: only that host ever sees them. */
 export function headersFor({ http }: Pick<Credentials, 'http'>, url: URL): Readonly<Record<string, string>> {
   return http.find(({ host }) => host === url.host || host === url.hostname)?.headers.reveal() ?? {};
+}
+
+/** Equal for equal credentials, and of no use to anyone who reads it. */
+export function fingerprint({ s3, gcs, http }: Credentials): string {
+  const revealed = [
+    s3,
+    s3.keys?.reveal(),
+    gcs,
+    gcs.key?.reveal(),
+    http.map(({ host, headers }) => [host, headers.reveal()]),
+  ];
+  return createHash('sha256').update(JSON.stringify(revealed)).digest('hex');
 }
 
 type SecretFiles = ReadonlyMap<string, string>;
@@ -92,7 +108,7 @@ const secretKeys = [
   ...settingNames.map((name) => `serving.kserve.io/s3-${name}`),
 ];
 
-function s3From(secret: SecretFiles, env: Env): S3Credentials {
+async function s3From(secret: SecretFiles, env: Env): Promise<S3Credentials> {
   const setting = (annotation: string, key: string) =>
     nonEmpty(secret.get(`serving.kserve.io/s3-${annotation}`)) ?? nonEmpty(secret.get(key)) ?? nonEmpty(env[key]);
   const flag = (text: string | undefined) => (text === undefined ? undefined : /^(1|true|yes)$/i.test(text));
@@ -107,6 +123,7 @@ function s3From(secret: SecretFiles, env: Env): S3Credentials {
   const scheme = flag(setting('usehttps', 'S3_USE_HTTPS')) === false ? 'http' : 'https';
   const endpoint =
     setting('endpoint', 'S3_ENDPOINT') ?? nonEmpty(secret.get('AWS_ENDPOINT_URL')) ?? nonEmpty(env.AWS_ENDPOINT_URL);
+  const caFile = setting('cabundle', 'AWS_CA_BUNDLE');
   return {
     keys: pair,
     anonymous: flag(setting('useanoncredential', 'awsAnonymousCredential')) ?? false,
@@ -115,24 +132,23 @@ function s3From(secret: SecretFiles, env: Env): S3Credentials {
     virtualBucket: flag(setting('usevirtualbucket', 'S3_USER_VIRTUAL_BUCKET')),
     accelerate: flag(setting('useaccelerate', 'S3_USE_ACCELERATE')) ?? false,
     verifyTls: flag(setting('verifyssl', 'S3_VERIFY_SSL')) ?? true,
-    caFile: setting('cabundle', 'AWS_CA_BUNDLE'),
+    ca: caFile === undefined ? undefined : await readBundle(caFile),
   };
 }
 
-async function gcsFrom(secret: SecretFiles, env: Env): Promise<GcsCredentials> {
-  const path = nonEmpty(env.GOOGLE_APPLICATION_CREDENTIALS);
-  const key = secret.get(gcsKey) ?? (path === undefined ? undefined : await readKeyFile(path));
+function gcsFrom(secret: SecretFiles, env: Env): GcsCredentials {
+  const key = secret.get(gcsKey);
   return {
     key: key === undefined ? undefined : new Secret(key),
     endpoint: withScheme(nonEmpty(env.STORAGE_EMULATOR_HOST), 'http'),
   };
 }
 
-async function readKeyFile(path: string): Promise<string> {
+async function readBundle(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const why = `GOOGLE_APPLICATION_CREDENTIALS names ${path}, which cannot be read (${systemCodeOf(error)})`;
+    const why = `AWS_CA_BUNDLE names ${path}, which cannot be read (${systemCodeOf(error)})`;
     throw new StorageError('denied', why, { cause: error });
   }
 }

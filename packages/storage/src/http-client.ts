@@ -23,7 +23,7 @@ export type HttpResponse = {
 export type Http = {
   /** One exchange; redirects are not followed. Network failures are storage/unavailable. */
   request(url: URL, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
-  /** The same connections with other TLS settings; closed with this one. */
+  /** The same with other TLS settings; closed with this one. */
   withTls(tls: Tls): Http;
   close(): Promise<void>;
 };
@@ -31,6 +31,8 @@ export type Http = {
 /** Idle sockets go after this long: the next object of a listing comes sooner, the next model rarely does. */
 const keepAliveMs = 4_000;
 const connectTimeoutMs = 10_000;
+/** One per Secret with TLS settings of its own; hardly anybody has more than one. */
+const tlsSettingsMax = 4;
 
 /**
  * Loads undici with the first request. Deadlines for answers and bodies are the caller's (see transfer.ts), so undici's own
@@ -38,7 +40,7 @@ const connectTimeoutMs = 10_000;
  */
 export function createHttp(tls?: Tls): Http {
   let loading: Promise<{ request: typeof import('undici').request; dispatcher: Dispatcher }> | undefined;
-  const children: Http[] = [];
+  const children = new Map<string, Http>();
   const load = () => {
     loading ??= import('undici').then(({ Agent, request }) => ({
       request,
@@ -81,12 +83,15 @@ export function createHttp(tls?: Tls): Http {
       }
     },
     withTls(other) {
-      const child = createHttp(other);
-      children.push(child);
+      const key = JSON.stringify(other);
+      const child = children.get(key) ?? createHttp(other);
+      children.set(key, child);
+      // One that is forgotten here goes on for those who have it, and its idle sockets close by themselves.
+      for (const oldest of children.keys()) if (children.size > tlsSettingsMax) children.delete(oldest);
       return child;
     },
     async close() {
-      await Promise.all(children.map((child) => child.close()));
+      await Promise.all([...children.values()].map((child) => child.close()));
       await (await loading)?.dispatcher.destroy();
     },
   };

@@ -7,7 +7,7 @@ import type { Credentials } from './credentials.ts';
 import { StorageError } from './error.ts';
 import { createHttp } from './http-client.ts';
 import type { StorageProvider, StoredObject } from './provider.ts';
-import { openProvider } from './providers/index.ts';
+import { createProviders } from './providers/index.ts';
 import { listObjects, readObject, type TransferDeps } from './transfer.ts';
 import { createTransferPool, type TransferPool } from './transfer-pool.ts';
 import { createTree, type Tree } from './tree.ts';
@@ -82,12 +82,13 @@ export function createMaterializer(deps: MaterializerDeps): Materializer {
   const limits = { ...defaultLimits, ...deps.limits };
   const pool = createTransferPool({ connectionsMax: limits.connectionsMax, bytesMax: limits.transferBytesMax });
   const http = createHttp();
+  const providers = createProviders({ http, fileRoots: deps.fileRoots });
   const transfer: TransferDeps = { clock: deps.clock, random: deps.random, idleTimeoutMs: limits.idleTimeoutMs };
 
   return {
     async materialize(request, signal) {
       const { uri, credentials } = request;
-      const provider = await openProvider(uri.scheme, { http, credentials, fileRoots: deps.fileRoots });
+      const provider = await providers.open(uri.scheme, credentials);
       const objects = await pool.run(0, () => listAll(transfer, provider, uri, limits, signal), signal);
       if (request.sha256 !== undefined && objects.length !== 1) {
         throw new StorageError(
@@ -144,19 +145,18 @@ type Filling = MaterializeRequest & {
 
 /** All objects in parallel; the first failure calls off the others, and is thrown when they have let go. */
 async function fill(tree: Tree, filling: Filling, outer: AbortSignal): Promise<void> {
-  const { objects, pool, limits, uri } = filling;
+  const { objects, pool, limits } = filling;
   const controller = new AbortController();
   const signal = AbortSignal.any([outer, controller.signal]);
   const share = bounded(Math.max(1, Math.floor(limits.connectionsMax * shareOfConnections)));
   const progress = progressOf(filling);
-  const single = objects.length === 1 && uri.text.endsWith(objects[0]?.path ?? '') ? objects[0] : undefined;
 
   const failures: unknown[] = [];
   await Promise.all(
     objects.map(async (object) => {
       try {
         const task = () =>
-          object === single && isArchive(object)
+          object.single && isArchive(object)
             ? takeArchive(tree, object, filling, progress, signal)
             : takeFile(tree, object, filling, progress, signal);
         await share.run(() => pool.run(object.sizeBytes, task, signal), signal);

@@ -6,8 +6,12 @@ import type { Scheme, StorageUri } from './uri.ts';
 
 /** One object as a listing shows it. */
 export type StoredObject = {
-  /** Below the URI, with '/' between segments; the last segment of the URI where that names a single object. Untrusted. */
+  /** The store's own name for it. */
+  readonly key: string;
+  /** Where it goes, with '/' between segments: its name below the URI, or the last segment of its name. Untrusted. */
   readonly path: string;
+  /** The URI names this object itself, not a tree that holds it. */
+  readonly single: boolean;
   /** Undefined where the store does not tell. */
   readonly sizeBytes: number | undefined;
   /** Pins the content between list and open: an ETag, a generation. Undefined where the store has none. */

@@ -8,7 +8,8 @@ import { StorageError } from './error.ts';
 export type StorageUri =
   | { readonly scheme: 'file'; readonly path: string; readonly text: string }
   | { readonly scheme: 'http' | 'https'; readonly url: URL; readonly text: string }
-  | { readonly scheme: 's3' | 'gs'; readonly bucket: string; readonly key: string; readonly text: string };
+  | { readonly scheme: 's3'; readonly bucket: string; readonly key: string; readonly text: string }
+  | { readonly scheme: 'gs'; readonly bucket: string; readonly key: string; readonly text: string };
 
 export type Scheme = StorageUri['scheme'];
 

@@ -25,11 +25,12 @@ export function file({ fileRoots }: Pick<ProviderDeps, 'fileRoots'>): StoragePro
     schemes: ['file'],
 
     async *list({ path }, signal) {
+      signal.throwIfAborted();
       try {
         const start = await checked(path);
         const found = await stat(start);
         if (found.isDirectory()) yield* walk(start, '', new Set([start]), checked, signal);
-        else yield stored(basename(path), found);
+        else yield stored(start, basename(path), true, found);
       } catch (error) {
         throw fileError(path, error);
       }
@@ -42,14 +43,12 @@ export function file({ fileRoots }: Pick<ProviderDeps, 'fileRoots'>): StoragePro
     localFile,
   };
 
-  async function localFile({ path }: FileUri, object: StoredObject): Promise<FileHandle> {
+  async function localFile({ path }: FileUri, { key, version }: StoredObject): Promise<FileHandle> {
     let handle: FileHandle | undefined;
     try {
-      const start = await checked(path);
-      const target = await checked((await stat(start)).isDirectory() ? join(start, object.path) : start);
-      handle = await open(target, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      if (stored(object.path, await handle.stat()).version === object.version) return handle;
-      throw new StorageError('changed', `${target} changed while it was read`);
+      handle = await open(await checked(key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      if (versionOf(await handle.stat()) === version) return handle;
+      throw new StorageError('changed', `${key} changed while it was read`);
     } catch (error) {
       await handle?.close();
       throw fileError(path, error);
@@ -76,20 +75,26 @@ async function* walk(
     if (found.isDirectory()) {
       if (above.has(target)) throw new StorageError('invalid', `${target}: a link leads back to a directory above it`);
       yield* walk(target, `${path}/`, new Set([...above, target]), checked, signal);
-    } else yield stored(path, found);
+    } else yield stored(target, path, false, found);
   }
 }
 
 type Found = { isFile(): boolean; dev: number; ino: number; size: number; mtimeMs: number; mode: number };
 
-function stored(path: string, found: Found): StoredObject {
-  if (!found.isFile()) throw new StorageError('invalid', `${path} is neither a file nor a directory`);
+function stored(key: string, path: string, single: boolean, found: Found): StoredObject {
+  if (!found.isFile()) throw new StorageError('invalid', `${key} is neither a file nor a directory`);
   return {
+    key,
     path,
+    single,
     sizeBytes: found.size,
-    version: `${found.dev}:${found.ino}:${found.size}:${found.mtimeMs}`,
+    version: versionOf(found),
     executable: (found.mode & 0o100) !== 0,
   };
+}
+
+function versionOf({ dev, ino, size, mtimeMs }: Found): string {
+  return `${dev}:${ino}:${size}:${mtimeMs}`;
 }
 
 /** A root that does not exist allows nothing. */

@@ -28,7 +28,9 @@ export function http({ http, credentials }: Pick<ProviderDeps, 'http' | 'credent
       if (!empty) await expectOk(uri, response);
       response.body.on('error', () => {}).destroy();
       yield {
+        key: uri.text,
         path: nameOf(uri.url),
+        single: true,
         sizeBytes: totalOf(response),
         version: versionOf(response),
         ...(response.header('content-type') !== undefined && {

@@ -32,14 +32,7 @@ export async function startFakeHttpStore(): Promise<FakeHttpStore> {
   const files: FakeHttpStore['files'] = new Map();
   const redirects: FakeHttpStore['redirects'] = new Map();
   const locked: FakeHttpStore['locked'] = new Map();
-  const knobs: HttpStoreKnobs = {
-    failures: 0,
-    cutAfterBytes: 0,
-    cuts: 0,
-    chunked: false,
-    withoutRanges: false,
-    withoutEtags: false,
-  };
+  const knobs = noFaults();
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     await knobs.before?.(request);
@@ -59,6 +52,10 @@ export async function startFakeHttpStore(): Promise<FakeHttpStore> {
 
   const server = await startServer(answer);
   return Object.assign(server, { files, redirects, locked, knobs });
+}
+
+export function noFaults(): HttpStoreKnobs {
+  return { failures: 0, cutAfterBytes: 0, cuts: 0, chunked: false, withoutRanges: false, withoutEtags: false };
 }
 
 export function etagOf(body: Uint8Array): string {

@@ -25,7 +25,7 @@ const onnxThreadsMax = Math.max(1, Math.min(4, availableParallelism() - 1));
 /** Starts with no model: whoever put files into the model directory asks for each of them. */
 export async function startModelServer({ clock, log, workerUrl }: ServerDeps, config: Config): Promise<ModelServer> {
   const workers = createOnnxWorkers(workerUrl, onnxThreadsMax);
-  const repository = createRepository({ clock, log, open: (name) => open(config.modelDirectory, name, workers) });
+  const repository = createRepository({ clock, log, open: openFrom(config.modelDirectory, workers) });
   const inference = createInference(repository);
   const app = createRest({ repository, inference, counters: createCounters(), clock });
   await app.listen({ host: config.host, port: config.httpPort });
@@ -50,10 +50,13 @@ export async function startModelServer({ clock, log, workerUrl }: ServerDeps, co
 /** Names become directories, so they hold nothing that leads elsewhere; a leading dot is for files that are no models. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
 
-async function open(modelDirectory: string, name: string, workers: OnnxWorkers): Promise<Loaded> {
-  if (!namePattern.test(name)) throw invalid(`${JSON.stringify(name)} is no model name`);
-  const artifact = await findArtifact(join(modelDirectory, name));
-  return { model: await openModel(artifact, workers), version: artifact.version };
+/** Opens models from `<modelDirectory>/<name>/`. */
+export function openFrom(modelDirectory: string, workers: OnnxWorkers): (name: string) => Promise<Loaded> {
+  return async (name) => {
+    if (!namePattern.test(name)) throw invalid(`${JSON.stringify(name)} is no model name`);
+    const artifact = await findArtifact(join(modelDirectory, name));
+    return { model: await openModel(artifact, workers), version: artifact.version };
+  };
 }
 
 /** The same routes on a unix socket, which costs the agent less than loopback TCP. */

@@ -18,11 +18,19 @@ export type WantedModel = {
  * Names the content that a model's directory should have: two models of one version need no second download. The agent's
  * own, and not the digest, since a ConfigMap carries none and other credentials fetch the same bytes. 64 hex digits.
  */
-export function versionOf({ storageUri, framework, memory, sha256 }: WantedModel): string {
-  return createHash('sha256')
-    .update(JSON.stringify([storageUri, framework, memory, sha256 ?? '']))
-    .digest('hex');
+export function versionOf(model: WantedModel): string {
+  let version = versions.get(model);
+  if (version === undefined) {
+    const { storageUri, framework, memory, sha256 } = model;
+    const content = JSON.stringify([storageUri, framework, memory, sha256 ?? '']);
+    version = createHash('sha256').update(content).digest('hex');
+    versions.set(model, version);
+  }
+  return version;
 }
+
+/** Asked several times for each step of each model. */
+const versions = new WeakMap<WantedModel, string>();
 
 /** What decides how a failed step is tried again (design, "Life of a model"). */
 export type FailureClass = 'transient' | 'denied' | 'not-found' | 'invalid' | 'no-space';

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import {
   ask,
   deploymentOf,
+  isAlive,
   podsOf,
   readyPodsOf,
   remove,
@@ -349,15 +350,6 @@ function eventsOf({ api }: TestCluster) {
 
 async function askQuietly(of: TestCluster, pod: Pod): Promise<Seen | undefined> {
   return ask<Seen>(of, pod, '/').catch(() => undefined);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The container's whole log, followed to its end. */

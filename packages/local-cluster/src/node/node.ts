@@ -52,21 +52,22 @@ export function startNode(deps: NodeDeps): LocalNode {
   const proxy = createServiceProxy(deps);
   const podDeps = { ...deps, logs, processes, ports: createPorts(deps.random), serviceAddress: proxy.address };
   const runs = new Map<string, PodRun>();
-  const ending = new Map<string, Promise<void>>();
+  /** The time that each ending pod has left at most. */
+  const ending = new Map<string, number>();
   let closed = false;
 
   registerNode(deps);
 
   const end = (uid: string, run: PodRun, graceMs: number) => {
-    if (ending.has(uid) && graceMs > 0) return;
-    const done = run
+    if ((ending.get(uid) ?? Number.POSITIVE_INFINITY) <= graceMs) return;
+    ending.set(uid, graceMs);
+    run
       .terminate(graceMs)
       .catch((error) => log.error({ err: error, uid }, `ending a pod failed: ${messageOf(error)}`))
       .finally(() => {
         runs.delete(uid);
         ending.delete(uid);
       });
-    ending.set(uid, done);
   };
 
   const look = (pod: Pod, isGone: boolean) => {

@@ -87,7 +87,11 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     publishing = true;
     queueMicrotask(() => {
       publishing = false;
-      writeStatus();
+      try {
+        writeStatus();
+      } catch (error) {
+        log.error({ err: error }, `the pod's status was not written: ${messageOf(error)}`);
+      }
     });
   };
 
@@ -270,6 +274,7 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     },
     async halt(withinMs) {
       halted = true;
+      stopping.abort(new Error('the cluster stops'));
       await Promise.all([...runs.values()].map((one) => one.stop(withinMs, { withPreStop: false })));
       await stop(withinMs);
     },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '@roundhouse/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from '../testing/cluster.ts';
+import { isAlive, until } from '../testing/cluster.ts';
 import { openProcesses } from './processes.ts';
 
 let directory: string;
@@ -20,15 +20,6 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 const sleeper = { file: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'], env: {} };
 const pidsIn = (path: string) => (JSON.parse(readFileSync(path, 'utf8')) as { pid: number }[]).map(({ pid }) => pid);
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** A program that runs a sleeper as the node does, and says so. */
 function startParent(): ChildProcess {
@@ -56,28 +47,19 @@ describe('openProcesses', () => {
   });
 
   it('ends what an earlier run left, and nothing that only has the same id', async () => {
-    const old = spawn(sleeper.file, sleeper.args, { detached: true, stdio: 'ignore' });
-    const other = spawn(sleeper.file, sleeper.args, { detached: true, stdio: 'ignore' });
-    await Promise.all([once(old, 'spawn'), once(other, 'spawn')]);
-    const first = openProcesses({ file: join(directory, 'first.json'), log: silentLog });
-    const like = await first.spawn(sleeper, directory);
-    const [entry] = JSON.parse(readFileSync(join(directory, 'first.json'), 'utf8')) as { identity: string }[];
-    const identity = (pid: number) => identityLike(entry?.identity ?? '', pid);
-    writeFileSync(
-      file,
-      JSON.stringify([
-        { pid: old.pid, identity: identity(old.pid ?? 0) },
-        { pid: other.pid, identity: 'somebody else' },
-      ]),
-    );
-    const second = openProcesses({ file, log: silentLog });
+    const earlier = openProcesses({ file, log: silentLog });
+    const [left, other] = await Promise.all([earlier.spawn(sleeper, directory), earlier.spawn(sleeper, directory)]);
+    const entries = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; identity: string }[];
+    const [leftPid = 0, otherPid = 0] = pidsIn(file);
+    const edited = entries.map((entry) => (entry.pid === otherPid ? { ...entry, identity: 'somebody else' } : entry));
+    writeFileSync(file, JSON.stringify(edited));
+    const later = openProcesses({ file, log: silentLog });
 
-    await once(old, 'exit');
-    expect(isAlive(other.pid ?? 0)).toBe(true);
-    other.kill('SIGKILL');
-    first.close();
-    second.close();
-    expect(await like.exited).toBe(137);
+    expect(await left.exited).toBe(137);
+    expect([isAlive(leftPid), isAlive(otherPid)]).toEqual([false, true]);
+    earlier.close();
+    later.close();
+    expect(await other.exited).toBe(137);
   });
 
   it('ends what a process left behind in its group', async () => {
@@ -93,9 +75,3 @@ describe('openProcesses', () => {
     processes.close();
   });
 });
-
-/** The identity of `pid`, made as that of another process was. */
-function identityLike(sample: string, pid: number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return `${sample.split('/')[0]}/${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
-}

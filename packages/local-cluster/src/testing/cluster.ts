@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
@@ -132,4 +132,14 @@ export async function startDeployment(cluster: Running, deployment: KubeObject):
 export async function ask<T>({ node }: Running, pod: Pod, url: string, port = 8080): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${node.portOf('default', pod.metadata.name, port)}${url}`);
   return (await response.json()) as T;
+}
+
+/** Whether a process runs; one that has ended and waits for its parent to notice does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/s.test(existsSync('/proc/self') ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '');
+  } catch {
+    return false;
+  }
 }

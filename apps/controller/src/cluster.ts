@@ -41,7 +41,6 @@ export type Views = {
   readonly clusterRuntimes: View;
   readonly deployments: View;
   readonly childServices: View;
-  readonly pods: View;
   readonly modelConfigs: View;
 };
 

@@ -21,8 +21,10 @@ export type Deps = {
   readonly record: RecordEvent;
   readonly domain: string;
   readonly fileRoots: readonly string[];
-  /** Looks at the service again, soon. */
-  readonly wake: (key: string) => void;
+  /** Looks at the service again, soon or after a while. */
+  readonly wake: (key: string, afterMs?: number) => void;
+  /** The service's pods. */
+  readonly podsOf: (key: string) => Iterable<Stored>;
 };
 
 export type Services = ReturnType<typeof createServices>;
@@ -32,7 +34,7 @@ type Memory = { secrets: readonly string[]; failure: string | undefined };
 
 /** InferenceServices: what models and routers see of them at once, and their objects and status soon after. */
 export function createServices(deps: Deps) {
-  const { names, clock, cluster, views, fleet, record, domain, fileRoots, wake } = deps;
+  const { names, clock, cluster, views, fleet, record, domain, fileRoots, wake, podsOf } = deps;
   const hosts = createHosts();
   const memories = new Map<string, Memory>();
 
@@ -48,14 +50,14 @@ export function createServices(deps: Deps) {
     const [namespace = '', name = ''] = key.split('/');
     if (object === undefined) {
       memories.delete(key);
-      hosts.claim(key, [], 0).forEach(wake);
+      for (const other of hosts.claim(key, [], 0)) wake(other);
       fleet.setService(namespace, name, undefined);
       return undefined;
     }
     const plan = planFor(object, memoryOf(key).secrets);
     const createdMs = Date.parse(object.metadata.creationTimestamp ?? '') || 0;
     const host = `${name}-${namespace}.${domain}`;
-    hosts.claim(key, [host], createdMs).forEach(wake);
+    for (const other of hosts.claim(key, [host], createdMs)) wake(other);
     const facts = factsFor(object, plan, host);
     const status = statusFor(facts, storedStatus(object), timestamp(clock.now()));
     fleet.setService(namespace, name, viewFor(object, plan, host, status, facts.hostHolder, createdMs));
@@ -112,19 +114,11 @@ export function createServices(deps: Deps) {
   /** Pods that have been Ready for a while, and whose agents nobody hears. */
   const unreachableOf = (key: string) => {
     const replicas = fleet.services.get(key)?.replicas;
-    return podsOf(key)
-      .filter(
-        (pod) => readySince(pod) < clock.now() - unreachableAfterMs && !replicas?.get(pod.metadata.uid ?? '')?.session,
-      )
-      .map(({ metadata }) => metadata.name)
-      .sort();
+    const silent = [...podsOf(key)].filter(({ metadata }) => !replicas?.get(metadata.uid ?? '')?.session);
+    const late = silent.filter((pod) => readySince(pod) <= clock.now() - unreachableAfterMs);
+    if (late.length < silent.length) wake(key, unreachableAfterMs);
+    return late.map(({ metadata }) => metadata.name).sort();
   };
-
-  const podsOf = (key: string) =>
-    [...views.pods.list()].filter(
-      ({ metadata }) =>
-        `${metadata.namespace}/${metadata.labels?.[names.labels.service]}` === key && !metadata.deletionTimestamp,
-    );
 
   const applyChildren = async ({ metadata }: Stored, plan: Plan, signal: AbortSignal) => {
     if (plan.kind === 'blocked') return; // what serves now keeps serving

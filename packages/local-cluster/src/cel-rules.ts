@@ -90,7 +90,7 @@ function messageFor(rule: Rule, variables: Json): string {
 
 function ruleError(schema: Schema, { reason }: Rule, value: unknown, field: string, detail: string): FieldError {
   const isWhole = schema.type === 'object' || schema.type === 'array';
-  const shown = isWhole ? '' : `${JSON.stringify(value)}: `;
+  const shown = `${JSON.stringify(isWhole ? schema.type : value)}: `;
   switch (reason) {
     case 'FieldValueForbidden':
       return { field, type: reason, body: `Forbidden: ${detail}` };

@@ -9,6 +9,9 @@ export {
   type TokenIssuer,
   type WatchEvent,
 } from './api.ts';
+export { type LocalCluster, startLocalCluster } from './cluster.ts';
+export { createApi, type LocalApi } from './create-api.ts';
+export { kubeconfigFor } from './kubeconfig.ts';
 export type { Command, ContainerView, Images } from './node/images.ts';
-export { type LocalNode, startNode } from './node/node.ts';
-export { startWorkloads } from './workloads/workloads.ts';
+export { serveApi } from './serve-api.ts';
+export { openStore, type Store } from './store.ts';

@@ -39,6 +39,7 @@ async function unpackTar(archive: FileHandle, tree: Tree, signal: AbortSignal): 
   let taken = Promise.resolve();
   const parser = new Parser({
     strict: true,
+    maxDecompressionRatio: Number.POSITIVE_INFINITY, // the tree's bounds say it with our words
     onReadEntry: (entry) => {
       taken = taken.then(() => takeTarEntry(entry, tree));
       taken.catch(failed.reject);
@@ -70,21 +71,21 @@ type TarEntry = AsyncIterable<Uint8Array> & {
 };
 
 async function takeTarEntry(entry: TarEntry, tree: Tree): Promise<void> {
+  const path = plain(entry.path);
   switch (entry.type) {
     case 'File':
     case 'OldFile':
     case 'ContiguousFile':
-      return tree.file(entry.path, entry, { executable: ((entry.mode ?? 0) & 0o100) !== 0 });
+      return tree.file(path, entry, { executable: ((entry.mode ?? 0) & 0o100) !== 0 });
     case 'Directory':
     case 'GNUDumpDir':
-      // "./" is the tree itself.
-      if (!/^(\.\/?)+$/.test(entry.path)) await tree.directory(entry.path);
+      if (path !== '' && path !== '.') await tree.directory(path); // otherwise the tree itself
       break;
     case 'SymbolicLink':
-      tree.symbolicLink(entry.path, entry.linkpath ?? '');
+      tree.symbolicLink(path, entry.linkpath ?? '');
       break;
     case 'Link':
-      await tree.hardLink(entry.path, entry.linkpath ?? '');
+      await tree.hardLink(path, plain(entry.linkpath ?? ''));
       break;
     default:
       throw new StorageError(
@@ -95,6 +96,11 @@ async function takeTarEntry(entry: TarEntry, tree: Tree): Promise<void> {
   entry.resume();
 }
 
+/** As tar writes them: "./" in front, and "/" behind a directory. */
+function plain(path: string): string {
+  return path.replace(/^(\.\/)+/, '').replace(/\/$/, '');
+}
+
 async function unpackZip(archive: FileHandle, tree: Tree, signal: AbortSignal): Promise<void> {
   const { fromFdPromise } = await import('yauzl');
   const zip = await fromFdPromise(archive.fd, { autoClose: false });
@@ -103,7 +109,7 @@ async function unpackZip(archive: FileHandle, tree: Tree, signal: AbortSignal): 
     const name = entry.fileName;
     const mode = entry.externalFileAttributes >>> 16;
     const type = mode & 0o170000;
-    if (name.endsWith('/')) await tree.directory(name);
+    if (name.endsWith('/')) await tree.directory(plain(name));
     else if (type === 0o120000) tree.symbolicLink(name, await linkTarget(await zip.openReadStreamPromise(entry)));
     else if (type === 0 || type === 0o100000) {
       if (entry.isEncrypted()) throw new StorageError('invalid', `${JSON.stringify(name)} is encrypted`);

@@ -14,8 +14,6 @@ export type StoreUnderTest = {
   readonly fileRoots?: readonly string[];
   /** Connections that the store has open, if it can tell. */
   sockets?(): number;
-  /** The next answer never comes. */
-  hang?(): void;
   close(): Promise<void>;
 };
 

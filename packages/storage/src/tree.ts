@@ -171,10 +171,7 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
 
 /** The segments of a relative path that is safe on every disk we know, or storage/invalid. */
 export function segmentsOf(path: string): string[] {
-  const segments = path
-    .replace(/^(\.\/)+/, '')
-    .replace(/\/$/, '')
-    .split('/');
+  const segments = path.split('/');
   for (const segment of segments) {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     if (segment === '' || segment === '.' || segment === '..' || /[\u0000-\u001f\u007f\\]/.test(segment)) {

@@ -1,4 +1,4 @@
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 
 /** The few calls to a cluster's API that tests and benchmarks need where kubectl's start-up time would be in the way. */
 export type ClusterRequests = {
@@ -8,11 +8,17 @@ export type ClusterRequests = {
   delete(path: string): Promise<void>;
 };
 
-export function clusterRequests(stack: { readonly apiUrl: string; readonly token: string }): ClusterRequests {
+export function clusterRequests(stack: {
+  readonly apiUrl: string;
+  readonly token: string;
+  readonly ca: string;
+}): ClusterRequests {
+  const dispatcher = new Agent({ connect: { ca: stack.ca } });
   const call = async (method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, content?: unknown) => {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const response = await request(new URL(path, stack.apiUrl), {
       method,
+      dispatcher,
       headers: { authorization: `Bearer ${stack.token}`, 'content-type': type },
       ...(content === undefined ? {} : { body: JSON.stringify(content) }),
     });

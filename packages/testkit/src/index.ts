@@ -1,3 +1,4 @@
+export { type ArchiveEntry, tarOf, zipOf } from './archives.ts';
 export { type StepClock, stepClock } from './clock.ts';
 export {
   aModel,

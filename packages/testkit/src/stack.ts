@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 export type Stack = {
   readonly apiUrl: string;
   readonly token: string;
+  /** The API's certificate authority, PEM. */
+  readonly ca: string;
   readonly kubeconfig: string;
   readonly routerUrl: string;
   readonly dataDirectory: string;
@@ -61,6 +63,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   return {
     apiUrl: fieldOf(text, 'server'),
     token: fieldOf(text, 'token'),
+    ca: Buffer.from(fieldOf(text, 'certificate-authority-data'), 'base64').toString(),
     kubeconfig,
     routerUrl,
     dataDirectory: directory,

@@ -4,7 +4,7 @@ import { type Clock, CodedError, messageOf, type Random } from '@roundhouse/base
 import { type KubeObject, type LocalCluster, startLocalCluster } from '@roundhouse/local-cluster';
 import type { Log } from '@roundhouse/telemetry';
 import { parse } from 'yaml';
-import { removeState, writeState } from '../local-state.ts';
+import { endState, lastRouterPort, writeState } from '../local-state.ts';
 import { predict } from '../prediction.ts';
 import { applyObjects } from '../system/apply.ts';
 import { localImages } from '../system/images.ts';
@@ -45,7 +45,7 @@ export async function up(deps: UpDeps, wanted: UpRequest, signal: AbortSignal): 
   const { clock, random, log, screen } = deps;
   const say = (line: string) => screen.write(`${line}\n`);
   openDataDirectory(wanted.dataDirectory);
-  const port = await claimPort(wanted.port);
+  const port = await claimPort(wanted.port, lastRouterPort(wanted.dataDirectory));
   const images = localImages({ appsDirectory: join(deps.checkout, 'apps'), node: deps.node });
   const cluster = await startLocalCluster({ dataDirectory: wanted.dataDirectory, images, clock, random, log });
   const routerUrl = `http://127.0.0.1:${port}`;
@@ -64,7 +64,7 @@ export async function up(deps: UpDeps, wanted: UpRequest, signal: AbortSignal): 
   } finally {
     say('Stopping …');
     await cluster.close();
-    removeState(wanted.dataDirectory);
+    endState(wanted.dataDirectory, routerUrl);
   }
   return 0;
 }

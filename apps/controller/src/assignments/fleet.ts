@@ -249,6 +249,15 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
 
     reported,
 
+    /** It takes no new requests any more. */
+    drain(replica: Replica) {
+      if (replica.draining) return;
+      replica.draining = true;
+      const service = serviceOf(replica.namespace, replica.service);
+      routes.replica(service, replica);
+      for (const name of service.holdings.keys()) reported(service, name);
+    },
+
     /** Its pod is gone, and what it held with it. */
     remove(service: Service, id: string) {
       const replica = service.replicas.get(id);

@@ -11,6 +11,8 @@ export type Fields = {
   number(key: string): number;
   integer(key: string): number;
   numbers(key: string): ArrayLike<number>;
+  /** Numbers, with NaN where the file has none. */
+  numbersOrNan(key: string): Float64Array;
   integers(key: string): ArrayLike<number>;
   texts(key: string): string[];
 };
@@ -50,6 +52,10 @@ export function fieldsOf(value: unknown, place: string): Fields {
       return found;
     },
     numbers: (key) => numbers(key, (item) => typeof item === 'number' && !Number.isNaN(item), 'a number'),
+    numbersOrNan(key) {
+      const items = numbers(key, (item) => typeof item === 'number' || item === null, 'a number');
+      return Float64Array.from(items, (item: number | null) => item ?? Number.NaN);
+    },
     // Very old files write flags as true and false.
     integers: (key) => numbers(key, (item) => Number.isInteger(Number(item)) && item !== null, 'a whole number'),
     texts(key) {

@@ -2,9 +2,12 @@ import { corrupt } from '../model.ts';
 
 /**
  * Checks that following `childrenOf` from node 0 stays inside the tree and meets no node twice, so that a walk always ends at a
- * leaf. `childrenOf` gives undefined on a leaf.
+ * leaf. `childrenOf` gives undefined on a leaf. Returns 1 for each node that can be reached.
  */
-export function checkTree(nodes: number, childrenOf: (node: number) => readonly [number, number] | undefined) {
+export function checkTree(
+  nodes: number,
+  childrenOf: (node: number) => readonly [number, number] | undefined,
+): Uint8Array {
   if (nodes === 0) throw corrupt('a tree has no nodes');
   const seen = new Uint8Array(nodes);
   const open = [0];
@@ -17,4 +20,5 @@ export function checkTree(nodes: number, childrenOf: (node: number) => readonly 
       open.push(child);
     }
   }
+  return seen;
 }

@@ -35,7 +35,7 @@ const backoffMsFirst = 1000;
 const backoffMsMax = 30_000;
 const healthyMs = 60_000;
 /** How often a container that cannot be started for its configuration is tried again. */
-const configRetryMs = 1000;
+const configRetryMs = 250;
 
 /** Runs a container as a process and restarts it as `restart` says: at once the first time, then with a growing delay. */
 export function runContainer(

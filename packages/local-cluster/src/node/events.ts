@@ -1,16 +1,29 @@
 import { createHash } from 'node:crypto';
-import { type Clock, timestamp } from '@roundhouse/base';
+import { type Clock, messageOf, timestamp } from '@roundhouse/base';
+import type { Log } from '@roundhouse/telemetry';
 import type { Api, KubeObject } from '../api.ts';
 import { events, type Pod } from '../workloads/kinds.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
-/** Tells what happened to a pod; the same again raises the count of the first. */
-export function recordEvent(
-  { api, clock }: { readonly api: Api; readonly clock: Clock },
+export type EventDeps = { readonly api: Api; readonly clock: Clock; readonly log: Log };
+type Happening = { readonly type: EventType; readonly reason: string; readonly message: string };
+
+/** Tells what happened to a pod; the same again raises the count of the first. An event that cannot be told is no error. */
+export function recordEvent(deps: EventDeps, pod: Pod, happening: Happening): void {
+  try {
+    writeEvent(deps, pod, happening);
+  } catch (error) {
+    // A namespace that is being deleted takes no new objects, and its pods have to end all the same.
+    deps.log.debug({ ...happening, err: error }, `an event was not recorded: ${messageOf(error)}`);
+  }
+}
+
+function writeEvent(
+  { api, clock }: EventDeps,
   { apiVersion, kind, metadata }: Pod,
-  { type, reason, message }: { readonly type: EventType; readonly reason: string; readonly message: string },
-): void {
+  { type, reason, message }: Happening,
+) {
   const { namespace = 'default', name, uid } = metadata;
   const hash = createHash('sha256')
     .update(JSON.stringify([uid, type, reason, message]))

@@ -8,6 +8,7 @@ import { configMaps, isTerminal, nodes, type Pod, pods, portsOf, resolvePort, se
 import { recordEvent } from './events.ts';
 import type { Images } from './images.ts';
 import { openLogFiles } from './log-files.ts';
+import type { ApiAddress } from './pod-kubeconfig.ts';
 import { type PodRun, runPod } from './pod-run.ts';
 import { createPorts } from './ports.ts';
 import { openProcesses } from './processes.ts';
@@ -19,8 +20,7 @@ export type NodeDeps = {
   readonly images: Images;
   /** Its `node` folder is the node's own: volumes, logs and process ids. */
   readonly dataDirectory: string;
-  /** Where containers reach the API server. */
-  readonly apiUrl: string;
+  readonly apiAddress: ApiAddress;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -52,21 +52,22 @@ export function startNode(deps: NodeDeps): LocalNode {
   const proxy = createServiceProxy(deps);
   const podDeps = { ...deps, logs, processes, ports: createPorts(deps.random), serviceAddress: proxy.address };
   const runs = new Map<string, PodRun>();
-  const ending = new Map<string, Promise<void>>();
+  /** The time that each ending pod has left at most. */
+  const ending = new Map<string, number>();
   let closed = false;
 
   registerNode(deps);
 
   const end = (uid: string, run: PodRun, graceMs: number) => {
-    if (ending.has(uid) && graceMs > 0) return;
-    const done = run
+    if ((ending.get(uid) ?? Number.POSITIVE_INFINITY) <= graceMs) return;
+    ending.set(uid, graceMs);
+    run
       .terminate(graceMs)
       .catch((error) => log.error({ err: error, uid }, `ending a pod failed: ${messageOf(error)}`))
       .finally(() => {
         runs.delete(uid);
         ending.delete(uid);
       });
-    ending.set(uid, done);
   };
 
   const look = (pod: Pod, isGone: boolean) => {

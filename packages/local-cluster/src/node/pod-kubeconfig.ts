@@ -1,22 +1,17 @@
 import type { TokenIssuer } from '../api.ts';
+import { kubeconfigFor } from '../kubeconfig.ts';
 import type { Pod } from '../workloads/kinds.ts';
 
 /** As long as any pod lives. The token is bound to the pod and no longer accepted when the pod is gone. */
 const expirationSeconds = 10 * 365 * 24 * 3600;
 
-/** A kubeconfig with the access of the pod's ServiceAccount, for any client; it names its own namespace as the default. */
-export function kubeconfigOf(
-  { tokens, apiUrl }: { readonly tokens: TokenIssuer; readonly apiUrl: string },
-  { metadata: { namespace = '', name, uid = '' }, spec }: Pod,
-): string {
+/** Where containers reach the API server, and the certificate to trust. */
+export type ApiAddress = { readonly url: string; readonly ca: string };
+
+/** A kubeconfig with the access of the pod's ServiceAccount, for any client. */
+export function kubeconfigOf(tokens: TokenIssuer, address: ApiAddress, { metadata, spec }: Pod): string {
+  const { namespace = '', name, uid = '' } = metadata;
   const serviceAccount = spec.serviceAccountName ?? 'default';
   const token = tokens.issue({ namespace, serviceAccount, audiences: [], expirationSeconds, pod: { name, uid } });
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'local', cluster: { server: apiUrl } }],
-    users: [{ name: serviceAccount, user: { token } }],
-    contexts: [{ name: 'local', context: { cluster: 'local', user: serviceAccount, namespace } }],
-    'current-context': 'local',
-  });
+  return kubeconfigFor({ ...address, token });
 }

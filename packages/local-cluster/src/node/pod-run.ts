@@ -13,13 +13,14 @@ import {
   portsAnnotation,
   portsOf,
   resolvePort,
+  serviceAccounts,
 } from '../workloads/kinds.ts';
 import { type ContainerRun, type Outcome, type RestartPolicy, runContainer } from './container.ts';
 import { environmentFor, podIp } from './environment.ts';
 import { type EventType, recordEvent } from './events.ts';
 import { commandFor, type Images } from './images.ts';
 import type { LogFiles } from './log-files.ts';
-import { kubeconfigOf } from './pod-kubeconfig.ts';
+import { type ApiAddress, kubeconfigOf } from './pod-kubeconfig.ts';
 import { podStatusFor } from './pod-status.ts';
 import type { Ports } from './ports.ts';
 import type { Processes } from './processes.ts';
@@ -31,8 +32,7 @@ export type PodDeps = {
   readonly images: Images;
   readonly clock: Clock;
   readonly log: Log;
-  /** Where the API server is, for the pods' kubeconfigs. */
-  readonly apiUrl: string;
+  readonly apiAddress: ApiAddress;
   readonly ports: Ports;
   readonly processes: Processes;
   readonly logs: LogFiles;
@@ -87,7 +87,11 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     publishing = true;
     queueMicrotask(() => {
       publishing = false;
-      writeStatus();
+      try {
+        writeStatus();
+      } catch (error) {
+        log.error({ err: error }, `the pod's status was not written: ${messageOf(error)}`);
+      }
     });
   };
 
@@ -96,7 +100,7 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     if (halted || current?.metadata.uid !== uid) return;
     const statuses = (containers: readonly Container[] = []) =>
       containers.map((container) => runs.get(container.name)?.status ?? statusBefore(first, container));
-    const status = podStatusFor({
+    const seen = podStatusFor({
       pod: current,
       problem: facts.problem,
       prepared: facts.prepared,
@@ -106,6 +110,7 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
       outcome,
       nowMs: clock.now(),
     });
+    const status = { ...current.status, ...seen };
     if (!isDeepStrictEqual(current.status, status)) pod = api.update(pods, { ...current, status }, 'status') as Pod;
   };
 
@@ -123,8 +128,8 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     for (;;) {
       try {
         await claimPorts();
-        refreshVolumes();
         writeKubeconfig();
+        refreshVolumes();
         facts = { ...facts, prepared: true };
         delete facts.problem;
         return;
@@ -160,9 +165,13 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
   };
 
   const writeKubeconfig = () => {
-    if (first.spec.serviceAccountName === undefined) return;
+    const { serviceAccountName } = first.spec;
+    if (serviceAccountName === undefined) return;
+    if (api.get(serviceAccounts, namespace, serviceAccountName) === undefined) {
+      throw new CodedError('cluster/config', `serviceaccount "${serviceAccountName}" not found`);
+    }
     const path = join(directory, 'kubeconfig');
-    writeFileSync(path, kubeconfigOf(deps, first), { mode: 0o600 });
+    writeFileSync(path, kubeconfigOf(deps.tokens, deps.apiAddress, first), { mode: 0o600 });
     chmodSync(path, 0o600);
   };
 
@@ -257,13 +266,15 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
     async terminate(withinMs) {
       await stop(withinMs);
       halted = true;
-      api.delete(pods, namespace, name, { uid, gracePeriodSeconds: 0 });
+      if (api.get(pods, namespace, name)?.metadata.uid === uid)
+        api.delete(pods, namespace, name, { gracePeriodSeconds: 0 });
       deps.ports.release(uid);
       deps.logs.remove(uid);
       rmSync(directory, { recursive: true, force: true });
     },
     async halt(withinMs) {
       halted = true;
+      stopping.abort(new Error('the cluster stops'));
       await Promise.all([...runs.values()].map((one) => one.stop(withinMs, { withPreStop: false })));
       await stop(withinMs);
     },

@@ -1,14 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
-import type { Api, KubeObject, TokenIssuer } from '../api.ts';
+import type { Api, KubeObject } from '../api.ts';
+import { createApi, type LocalApi } from '../create-api.ts';
 import type { Images } from '../node/images.ts';
 import { type LocalNode, startNode } from '../node/node.ts';
+import { openStore } from '../store.ts';
 import { type Container, deployments, type Pod, pods } from '../workloads/kinds.ts';
 import { startWorkloads } from '../workloads/workloads.ts';
-import { memoryApi } from './memory-api.ts';
 
 const script = join(import.meta.dirname, 'container.ts');
 const path = { PATH: process.env.PATH ?? '' };
@@ -23,24 +24,34 @@ export const images: Images = {
   }),
 };
 
-export const tokens: TokenIssuer = {
-  issue: ({ serviceAccount, audiences, pod }) => `${serviceAccount}/${audiences.join(',')}/${pod?.name}`,
-};
+/** An API whose objects live in memory. */
+export function startApi(): LocalApi {
+  return createApi({ store: openStore({ file: ':memory:' }), clock: systemClock, random: systemRandom });
+}
+
+/** What the functions below need of a cluster. */
+type Running = { readonly api: Api; readonly node: LocalNode };
 
 export type TestCluster = {
-  readonly api: Api;
+  readonly api: LocalApi;
   readonly node: LocalNode;
   readonly directory: string;
   close(): Promise<void>;
 };
 
 export function startTestCluster(
-  api: Api = memoryApi(),
+  api: LocalApi = startApi(),
   directory = mkdtempSync(join(tmpdir(), 'cluster-')),
 ): TestCluster {
   const deps = { api, clock: systemClock, random: systemRandom, log: silentLog };
   const workloads = startWorkloads(deps);
-  const node = startNode({ ...deps, tokens, images, dataDirectory: directory, apiUrl: 'http://127.0.0.1:1' });
+  const node = startNode({
+    ...deps,
+    tokens: api.tokens,
+    images,
+    dataDirectory: directory,
+    apiAddress: { url: 'https://127.0.0.1:1', ca: '' },
+  });
   return {
     api,
     node,
@@ -100,11 +111,11 @@ export function deploymentOf(
   };
 }
 
-export function podsOf({ api }: TestCluster, app: string): readonly Pod[] {
+export function podsOf({ api }: Running, app: string): readonly Pod[] {
   return api.list(pods, { namespace: 'default', labels: { app } }).items as readonly Pod[];
 }
 
-export function readyPodsOf(cluster: TestCluster, app: string): readonly Pod[] {
+export function readyPodsOf(cluster: Running, app: string): readonly Pod[] {
   return podsOf(cluster, app).filter(
     ({ metadata, status }) =>
       metadata.deletionTimestamp === undefined &&
@@ -112,13 +123,23 @@ export function readyPodsOf(cluster: TestCluster, app: string): readonly Pod[] {
   );
 }
 
-export async function startDeployment(cluster: TestCluster, deployment: KubeObject): Promise<Pod> {
+export async function startDeployment(cluster: Running, deployment: KubeObject): Promise<Pod> {
   cluster.api.create(deployments, deployment);
   return until(`a ready pod of ${deployment.metadata.name}`, () => readyPodsOf(cluster, deployment.metadata.name)[0]);
 }
 
 /** Asks a pod's container, at its port 8080 unless another is given. */
-export async function ask<T>({ node }: TestCluster, pod: Pod, url: string, port = 8080): Promise<T> {
+export async function ask<T>({ node }: Running, pod: Pod, url: string, port = 8080): Promise<T> {
   const response = await fetch(`http://127.0.0.1:${node.portOf('default', pod.metadata.name, port)}${url}`);
   return (await response.json()) as T;
+}
+
+/** Whether a process runs; one that has ended and waits for its parent to notice does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/s.test(existsSync('/proc/self') ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '');
+  } catch {
+    return false;
+  }
 }

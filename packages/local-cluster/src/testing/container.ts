@@ -36,9 +36,9 @@ if (port !== undefined) {
     else if (pathname === '/sicken') {
       healthy = false;
       answer(200, {});
-    } else if (pathname === '/print') answer(200, console.log(searchParams.get('text')));
+    } else if (pathname === '/print') answer(200, console.log(searchParams.get('text')) ?? {});
     else if (pathname === '/die') process.exit(3);
-    else if (pathname === '/drain') answer(200, console.log('drained'));
+    else if (pathname === '/drain') answer(200, console.log('drained') ?? {});
     else if (pathname === '/file') {
       try {
         answer(200, readFileSync(searchParams.get('path') ?? '', 'utf8'));

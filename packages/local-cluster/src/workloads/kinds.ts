@@ -8,6 +8,7 @@ const apps = (resource: string): Resource => ({ group: 'apps', resource });
 export const pods = core('pods');
 export const services = core('services');
 export const endpoints = core('endpoints');
+export const serviceAccounts = core('serviceaccounts');
 export const nodes = core('nodes');
 export const events = core('events');
 export const configMaps = core('configmaps');

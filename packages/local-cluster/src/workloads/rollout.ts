@@ -63,10 +63,17 @@ export function templateHash(template: PodTemplate): string {
   return Array.from(digest.subarray(0, 10), (byte) => hashAlphabet[byte % hashAlphabet.length]).join('');
 }
 
+/** Fields in one order and without those that say nothing: clients write `creationTimestamp: null` and `resources: {}`, or not. */
 function canonicalJson(value: unknown): string {
+  const saysNothing = (inner: unknown) =>
+    inner === null || (typeof inner === 'object' && Object.keys(inner).length === 0);
   return JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      ? Object.fromEntries(
+          Object.entries(inner)
+            .filter(([, field]) => !saysNothing(field))
+            .sort(([a], [b]) => (a < b ? -1 : 1)),
+        )
       : inner,
   );
 }

@@ -43,7 +43,8 @@ export function http({ http, credentials }: Pick<ProviderDeps, 'http' | 'credent
       const response = await get(uri, offset > 0 ? { range: `bytes=${offset}-` } : {}, signal);
       await expectOk(uri, response);
       const total = totalOf(response);
-      if (versionOf(response) !== object.version || (total !== undefined && total !== object.sizeBytes)) {
+      const { version, sizeBytes } = object;
+      if ((version ?? versionOf(response)) !== versionOf(response) || (total ?? sizeBytes) !== (sizeBytes ?? total)) {
         response.body.on('error', () => {}).destroy();
         throw new StorageError('changed', `${uri.text} changed while it was read`);
       }

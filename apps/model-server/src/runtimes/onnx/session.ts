@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { messageOf } from '@roundhouse/base';
 import {
   InferenceError,
@@ -10,6 +11,7 @@ import {
 import type { InferenceSession, Tensor as OnnxTensor, OnnxValue } from 'onnxruntime-node';
 import { corrupt, unsupported } from '../../model.ts';
 import { onnxTypes, tensorsOf } from './metadata.ts';
+import { withoutZipMap } from './zip-map.ts';
 
 /** A session with V2 tensors in and out. `run` blocks the thread that it is called on. */
 export type OnnxSession = {
@@ -32,9 +34,7 @@ const options: InferenceSession.SessionOptions = {
 /** Opens the file by its path, so that weights kept in files beside it are found. */
 export async function openOnnxSession(path: string): Promise<OnnxSession> {
   const runtime = await import('onnxruntime-node');
-  const session = await runtime.InferenceSession.create(path, options).catch((error) => {
-    throw corrupt(`not a valid ONNX model: ${readable(error)}`, error);
-  });
+  const session = await createSession(runtime, path);
   try {
     const inputs = tensorsOf('input', session.inputMetadata);
     const outputs = tensorsOf('output', session.outputMetadata);
@@ -46,12 +46,30 @@ export async function openOnnxSession(path: string): Promise<OnnxSession> {
   }
 }
 
+async function createSession(
+  { InferenceSession }: typeof import('onnxruntime-node'),
+  path: string,
+): Promise<InferenceSession> {
+  try {
+    const session = await InferenceSession.create(path, options);
+    if (session.outputMetadata.every(({ isTensor }) => isTensor)) return session;
+    const changed = withoutZipMap(await readFile(path));
+    if (changed === undefined) return session;
+    await session.release();
+    return await InferenceSession.create(changed, options);
+  } catch (error) {
+    throw corrupt(`not a valid ONNX model: ${readable(error)}`, error);
+  }
+}
+
 function runWith(Tensor: typeof OnnxTensor, session: InferenceSession): OnnxSession['run'] {
   return async (inputs, wanted) => {
     const feeds: Record<string, OnnxTensor> = {};
     for (const { name, datatype, shape, data } of inputs) {
       const type = onnxTypes[datatype] as OnnxTensor.Type;
-      feeds[name] = new Tensor(type, onnxDataOf(name, data) as Float32Array, shape);
+      const tensor = new Tensor(type, onnxDataOf(name, data) as Float32Array, shape);
+      // The tensor would show a Float16Array, of which onnxruntime-node 1.30 finds no byte.
+      feeds[name] = datatype === 'FP16' ? Object.defineProperty(tensor, 'data', { value: data }) : tensor;
     }
     let results: InferenceSession.OnnxValueMapType;
     try {
@@ -74,8 +92,13 @@ function tensorFrom(name: string, value: OnnxValue | undefined): Tensor {
   const { type, dims, data } = value as OnnxTensor;
   const [metadata] = tensorsOf('output', [{ name, isTensor: true, type, shape: dims }]);
   if (metadata === undefined) throw new InferenceError('inference/failed', `output "${name}" is not a tensor`);
-  const elements = Array.isArray(data) ? data.map((text) => encoder.encode(String(text))) : data;
-  return { name, datatype: metadata.datatype, shape: [...dims], data: elements as TensorData };
+  return { name, datatype: metadata.datatype, shape: [...dims], data: elementsOf(type, data) };
+}
+
+function elementsOf(type: OnnxTensor.Type, data: OnnxTensor['data']): TensorData {
+  if (Array.isArray(data)) return data.map((text) => encoder.encode(String(text)));
+  const numbers = data as Float32Array;
+  return type === 'float16' ? new Uint16Array(numbers.buffer, numbers.byteOffset, numbers.length) : numbers;
 }
 
 /** What a request can cause is the client's; the rest is the model's. */

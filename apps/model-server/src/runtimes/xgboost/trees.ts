@@ -79,23 +79,29 @@ function writeTree(tree: Fields, { words, floats, start, featureCount, sets }: T
   const left = tree.integers('left_children');
   const right = tree.integers('right_children');
   const features = tree.integers('split_indices');
-  const conditions = tree.numbers('split_conditions');
+  // A categorical split has NaN here.
+  const conditions = tree.numbersOrNan('split_conditions');
   const defaults = tree.integers('default_left');
   const types = tree.has('split_type') ? tree.integers('split_type') : new Uint8Array(left.length);
   for (const column of [right, features, conditions, defaults, types])
     if (column.length !== left.length) throw corrupt('the columns of a tree differ in length');
-  checkTree(left.length, (node) => (Number(left[node]) === -1 ? undefined : [Number(left[node]), Number(right[node])]));
+  const reached = checkTree(left.length, (node) =>
+    Number(left[node]) === -1 ? undefined : [Number(left[node]), Number(right[node])],
+  );
   const setOf = categorySets(tree, sets);
   for (let node = 0; node < left.length; node++) {
+    // Pruned trees keep deleted nodes, which hold anything.
+    if (reached[node] === 0) continue;
     const at = (start + node) * 4;
     const isLeaf = Number(left[node]) === -1;
     words[at] = isLeaf ? -1 : start + Number(left[node]);
     words[at + 1] = isLeaf ? -1 : start + Number(right[node]);
-    floats[at + 3] = Number(conditions[node]);
+    const isCategorical = !isLeaf && Number(types[node]) === 1;
+    floats[at + 3] = conditions[node] as number;
+    if (!isCategorical && Number.isNaN(conditions[node])) throw corrupt('a tree has a node without a number');
     if (isLeaf) continue;
     const feature = Number(features[node]);
     if (feature < 0 || feature >= featureCount) throw corrupt(`a tree splits on feature ${feature} of ${featureCount}`);
-    const isCategorical = Number(types[node]) === 1;
     words[at + 2] =
       (feature << 2) | (Number(defaults[node]) === 1 ? defaultLeftFlag : 0) | (isCategorical ? categoricalFlag : 0);
     if (isCategorical) words[at + 3] = setOf(node);
@@ -121,7 +127,7 @@ function categorySets(tree: Fields, sets: Sets): (node: number) => number {
       // Sets that overlap would let a small file ask for much memory; XGBoost writes each category once.
       if (sets.values.length + size > 2 ** 26) throw corrupt('the category sets are too large');
       byNode.set(Number(nodes[at]), sets.starts.length - 1);
-      sets.values.push(...categories.slice(from, from + size).sort((a, b) => a - b));
+      for (const category of categories.slice(from, from + size).sort((a, b) => a - b)) sets.values.push(category);
       sets.starts.push(sets.values.length);
     }
   }

@@ -27,7 +27,7 @@ const flags = {
     help: 'unix socket of the model server, instead of its port',
   },
   control: { schema: flag, fallback: 'true', help: '--no-control: take models from the mounted ConfigMaps only' },
-  host: { schema: z.string(), fallback: '0.0.0.0', help: 'address to listen on' },
+  host: { schema: z.string(), help: 'address to listen on; by default all, or loopback when POD_IP is' },
 } as const satisfies Record<string, Setting>;
 
 /** KServe's flags for what this agent does not do: they are read, and said to have no effect. */

@@ -18,17 +18,18 @@ export type WatchDeps = {
   readonly address: ServerAddress;
   readonly keeper: Pick<Keeper, 'observed' | 'down' | 'changes' | 'entries'>;
   readonly log: Log;
-  /** Called when the server's health changes. */
-  readonly onHealth: (up: boolean) => void;
+  /** Called when the server's health has changed, or was doubted and looked at. */
+  readonly onChecked: (up: boolean) => void;
 };
 
 /**
  * Tells the keeper when the server is up and what it has. A connection that carries nothing stands as a sentinel: it breaks
  * when the server's process ends, even when a new one answers before the next health check.
  */
-export function createServerWatch({ clock, server, address, keeper, log, onHealth }: WatchDeps) {
+export function createServerWatch({ clock, server, address, keeper, log, onChecked }: WatchDeps) {
   let wakeUp: (() => void) | undefined;
   let doubted = false;
+  let up = false;
 
   /** Ends early when somebody doubts. */
   const pause = (ms: number) =>
@@ -61,13 +62,15 @@ export function createServerWatch({ clock, server, address, keeper, log, onHealt
     const changesThen = keeper.changes;
     const names = server.dialect.listing === undefined ? Array.from(keeper.entries(), ({ name }) => name) : [];
     keeper.observed(await server.list(names, signal), changesThen);
+    onChecked(true);
   }
 
   /** From the first sign of life to the last. Returns when the server is down or was replaced. */
   async function accompany(sentinel: Sentinel, signal: AbortSignal) {
     if (!(await isUp(sentinel, signal))) return;
     await observe(signal);
-    onHealth(true);
+    if (!up) log.info({}, 'the model server is up');
+    up = true;
     let listedAtMs = clock.monotonic();
     while (await isUp(sentinel, signal)) {
       if (doubted || clock.monotonic() - listedAtMs >= listMs) {
@@ -95,8 +98,10 @@ export function createServerWatch({ clock, server, address, keeper, log, onHealt
         }
         sentinel.close();
         if (signal.aborted) return;
+        if (up) log.warn({}, 'the model server is away');
+        up = false;
         keeper.down();
-        onHealth(false);
+        onChecked(false);
         doubted = false;
         await pause(downMs);
       }

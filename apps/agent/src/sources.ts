@@ -5,7 +5,7 @@ import type { Dialect } from '@roundhouse/dialects';
 import type { Log } from '@roundhouse/telemetry';
 import type { Config } from './config.ts';
 import { type Control, openControl } from './control.ts';
-import { createDesired } from './desired.ts';
+import { type AssignmentChange, createDesired } from './desired.ts';
 import type { ModelDisk } from './disk.ts';
 import type { Keeper } from './keeper.ts';
 import { openMounted } from './mounted.ts';
@@ -37,20 +37,18 @@ export async function followSources(deps: SourcesDeps, signal: AbortSignal): Pro
   const policy = { control: usesControl, placement: env.ROUNDHOUSE_PLACEMENT };
 
   keeper.adopt(await disk.adopt());
-  const mounted = await openMounted({ clock, log, onChange: () => desired?.choose() }, flags['config-dir']);
+  let onMount = () => {};
+  const mounted = await openMounted({ clock, log, onChange: () => onMount() }, flags['config-dir']);
   const last = usesControl ? await disk.loadAssignment() : undefined;
-  const desired: ReturnType<typeof createDesired> | undefined = createDesired(
-    { clock, mounted: () => mounted.models, want: keeper.want },
-    policy,
-    last,
-  );
+  const desired = createDesired({ clock, mounted: () => mounted.models, want: keeper.want }, policy, last);
+  onMount = desired.choose;
   desired.choose();
 
-  const control = usesControl ? await openControl({ ...deps, onAssignment }, config) : undefined;
-  function onAssignment(change: Parameters<typeof desired.assigned>[0]) {
-    desired?.assigned(change);
+  const onAssignment = (change: AssignmentChange) => {
+    desired.assigned(change);
     save();
-  }
+  };
+  const control = usesControl ? await openControl({ ...deps, onAssignment }, config) : undefined;
   if (control !== undefined) {
     save = createSaver(deps, () => desired.lastAssigned?.values() ?? [], signal);
     deps.onControl(control);

@@ -1,16 +1,15 @@
-import { messageOf, systemClock, systemRandom } from '@roundhouse/base';
+import { systemClock, systemRandom } from '@roundhouse/base';
 import { dialectFor, openModelServer } from '@roundhouse/dialects';
 import type { Config } from './config.ts';
 import { type Control, noControl } from './control.ts';
+import { type DataPath, openDataPath } from './data-path.ts';
 import { openModelDisk } from './disk.ts';
 import { createDrain } from './drain.ts';
 import { createFetch } from './fetch.ts';
-import { createGate } from './gate.ts';
 import { createKeeper, defaultLimits } from './keeper.ts';
 import { createLife, type WriteLine } from './life.ts';
 import { serveOps } from './ops.ts';
 import { createPlainLog } from './plain-log.ts';
-import { openDataPath } from './relay.ts';
 import { createServerWatch } from './server-watch.ts';
 import { followSources } from './sources.ts';
 
@@ -48,40 +47,37 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
       life: createLife({ clock, write }),
       onChange(entry) {
         control.changed(entry);
-        gate.modelChanged(entry.name);
+        data?.modelChanged(entry.name);
       },
       onGone(name) {
         control.gone(name);
-        gate.modelChanged(name);
+        data?.modelChanged(name);
       },
       onDoubt: () => watch.doubt(),
     },
     defaultLimits,
     stop.signal,
   );
-  const gate = createGate({ clock, keeper, keeps: flags['enable-puller'] });
   const watch = createServerWatch({
     ...{ clock, server, address, keeper, log },
-    onHealth(up) {
+    onChecked(up) {
       control.serverReady(up);
-      gate.serverChanged();
-      log.info({}, up ? 'the model server is up' : 'the model server is away');
+      data?.serverChanged();
     },
   });
   const host = hostFor(flags.host, config.env.POD_IP);
-  const data = await openDataPath(
-    { clock, gate, keeper, onDoubt: watch.doubt, onTraffic: (name, failed) => control.traffic(name, 1, failed ? 1 : 0) },
-    { host, port: flags.port, upstream: address },
-  );
-  const drain = createDrain({ clock, inFlight: () => data.inFlight + gate.waiting, onStart: () => control.draining() });
+  let data: DataPath | undefined;
+  const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
+  const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], onDoubt: watch.doubt, onTraffic };
+  data = await openDataPath(dataDeps, { host, port: flags.port }, address);
+  const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
   const ops = await serveOps(
     {
       entries: keeper.entries,
       isReady: () => keeper.serverUp && !drain.started,
       drain: () => drain.run(control.connected),
       gauges: () => ({
-        ...data.counters(),
-        requests_waiting: gate.waiting,
+        ...data?.counters(),
         server_up: Number(keeper.serverUp),
         control_connected: Number(control.connected),
       }),
@@ -89,34 +85,47 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
     { host, port: flags['ops-port'] },
   );
 
-  return {
-    dataPort: data.port,
-    opsPort: ops.port,
-    async run(signal) {
-      const running = [watch.run(stop.signal)];
-      if (flags['enable-puller']) {
-        const dataAddress = () => addressText(config.env.POD_IP, data.port);
-        const onControl = (opened: Control) => {
-          control = opened;
-          control.serverReady(keeper.serverUp);
-          for (const entry of keeper.entries()) control.changed(entry);
-        };
-        const deps = { clock, random, log, config, disk, keeper, dialect, dataAddress, onControl };
-        const followed = followSources(deps, stop.signal).catch((error: unknown) => {
-          failure = error;
-          log.error({ reason: messageOf(error) }, 'the agent cannot go on');
-        });
-        running.push(followed);
-      }
-      await aborted(signal);
-      log.info({}, 'stopping: requests in flight end first');
-      await drain.run(control.connected);
-      stop.abort(signal.reason);
-      await Promise.allSettled(running);
-      await keeper.close();
-      await data.close();
-      await ops.close();
-      await Promise.allSettled([server.close(), fetch.close()]);
-    },
-  };
+  const dataPort = data.port;
+  async function run(signal: AbortSignal) {
+    const ended = new AbortController();
+    const running = [watch.run(stop.signal)];
+    let problem: unknown;
+    if (flags['enable-puller']) {
+      const dataAddress = () => addressText(config.env.POD_IP, dataPort);
+      const onControl = (opened: Control) => {
+        control = opened;
+        control.serverReady(keeper.serverUp);
+        for (const entry of keeper.entries()) control.changed(entry);
+      };
+      const deps = { clock, random, log, config, disk, keeper, dialect, dataAddress, onControl };
+      const followed = followSources(deps, stop.signal).catch((error: unknown) => {
+        problem = error;
+        ended.abort(error);
+      });
+      running.push(followed);
+    }
+    await aborted(AbortSignal.any([signal, ended.signal]));
+    log.info({}, 'stopping: requests in flight end first');
+    await drain.run(control.connected);
+    stop.abort(signal.reason);
+    await Promise.allSettled([...running, keeper.close()]);
+    await Promise.allSettled([data?.close(), ops.close(), server.close(), fetch.close()]);
+    if (problem !== undefined) throw problem;
+  }
+  return { dataPort, opsPort: ops.port, run };
 }
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** Where to listen: as told, or on the kind of address that the pod has. A pod on loopback is not to be seen from outside. */
+function hostFor(host: string, podIp: string): string {
+  if (host !== '') return host;
+  if (podIp.startsWith('127.')) return '127.0.0.1';
+  return podIp.includes(':') ? '::' : '0.0.0.0';
+}
+
+const addressText = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);

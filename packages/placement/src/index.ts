@@ -1,1 +1,1 @@
-export {};
+export { type Placeable, type Placement, planPlacement } from './replicate.ts';

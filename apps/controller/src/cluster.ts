@@ -1,0 +1,99 @@
+import type { Condition, Names, ResourceName } from '@roundhouse/crds';
+
+/** An object as informers keep it: what we do not read is cut off. */
+export type Stored = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+    readonly generation?: number;
+    readonly creationTimestamp?: string;
+    readonly deletionTimestamp?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly finalizers?: readonly string[];
+    readonly ownerReferences?: readonly {
+      readonly kind: string;
+      readonly name: string;
+      readonly uid: string;
+      readonly controller?: boolean;
+    }[];
+  };
+  readonly spec?: unknown;
+  readonly status?: unknown;
+  readonly [field: string]: unknown;
+};
+
+/** What informers hold of one resource. */
+export type View = {
+  get(key: string): Stored | undefined;
+  list(): Iterable<Stored>;
+};
+
+/** Everything that is watched. */
+export type Views = {
+  readonly services: View;
+  readonly models: View;
+  readonly runtimes: View;
+  readonly clusterRuntimes: View;
+  readonly deployments: View;
+  readonly childServices: View;
+  readonly modelConfigs: View;
+};
+
+/** The writes and single reads that we make. `resource` names them as in URLs. */
+export type Cluster = {
+  get(
+    resource: ResourceName,
+    namespace: string | undefined,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Stored | undefined>;
+  create(resource: ResourceName, object: object, signal: AbortSignal): Promise<Stored>;
+  replace(resource: ResourceName, object: object, signal: AbortSignal): Promise<Stored>;
+  /** A JSON merge patch. Undefined when there is no such object. */
+  patch(
+    resource: ResourceName,
+    target: { readonly namespace: string; readonly name: string; readonly status?: boolean },
+    patch: object,
+    signal: AbortSignal,
+  ): Promise<Stored | undefined>;
+};
+
+/** An Event on `regarding`. */
+export type RecordEvent = (
+  regarding: Stored,
+  event: { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string },
+) => void;
+
+export const systemNamespace = 'roundhouse-system';
+
+const core = (resource: string, kind: string): ResourceName => ({ group: '', version: 'v1', resource, kind });
+const apps = (resource: string, kind: string): ResourceName => ({ group: 'apps', version: 'v1', resource, kind });
+
+export const resources = {
+  deployments: apps('deployments', 'Deployment'),
+  replicaSets: apps('replicasets', 'ReplicaSet'),
+  services: core('services', 'Service'),
+  pods: core('pods', 'Pod'),
+  configMaps: core('configmaps', 'ConfigMap'),
+  secrets: core('secrets', 'Secret'),
+  serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
+} as const;
+
+export function keyOf({ metadata: { namespace, name } }: Stored): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+/** The service that one of its labelled objects belongs to, as a key. */
+export function serviceKeyOf(names: Names, { metadata: { namespace, labels } }: Stored): string | undefined {
+  const service = labels?.[names.labels.service];
+  return service === undefined ? undefined : `${namespace}/${service}`;
+}
+
+export function conditionsOf({ status }: Stored): readonly Condition[] {
+  return (status as { readonly conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
+}

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { help, parseConfig } from './config.ts';
+
+describe('parseConfig', () => {
+  it('takes both spellings of flags', () => {
+    const { config } = parseConfig({ KUBECONFIG: '/k', POD_NAME: 'me' }, ['--api-port', '1', '--file-roots=/a:/b']);
+
+    expect(config).toMatchObject({
+      apiPort: 1,
+      fileRoots: ['/a', '/b'],
+      kubeconfig: '/k',
+      identity: 'me',
+      controlPort: 9443,
+    });
+  });
+
+  it('names every problem at once', () => {
+    const { problems } = parseConfig({}, [
+      '--api-port=x',
+      '--health-port',
+      '99999',
+      '--nonsense=1',
+      'extra',
+      '--domain',
+    ]);
+
+    expect(problems).toHaveLength(5);
+    for (const word of ['--api-port', '--health-port', '--nonsense', 'extra', '--domain']) {
+      expect(problems.join('\n')).toContain(word);
+    }
+  });
+
+  it('explains each flag', () => {
+    expect(help).toContain('--control-port   port of the control stream (default 9443)');
+  });
+});

@@ -1,0 +1,147 @@
+import type { Clock } from '@roundhouse/base';
+import type { AgentSession } from '@roundhouse/control-protocol';
+import type { Names } from '@roundhouse/crds';
+import type { Log } from '@roundhouse/telemetry';
+import { createAgents } from './assignments/agents.ts';
+import { createFleet } from './assignments/fleet.ts';
+import { modelFor } from './assignments/model.ts';
+import { type Cluster, keyOf, type RecordEvent, type Stored, serviceKeyOf, type Views } from './cluster.ts';
+import { createServices } from './inference-service/reconcile.ts';
+import { type Board, createPublisher } from './routes/publisher.ts';
+import { createShardWriter } from './shards/writer.ts';
+import { createStatusWriter, reconcileClaim } from './trained-model/reconcile.ts';
+
+/** Runs `handle` for each key: one at a time per key, again with back-off when it fails. */
+export type Queue = { add(key: string, afterMs?: number): void };
+
+export type EngineDeps = {
+  readonly names: Names;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cluster: Cluster;
+  readonly views: Views;
+  readonly board: Board;
+  readonly record: RecordEvent;
+  readonly domain: string;
+  readonly fileRoots: readonly string[];
+  readonly queue: (name: string, handle: (key: string, signal: AbortSignal) => Promise<void>) => Queue;
+  /** A namespace has services: it needs the CA's certificate. */
+  readonly onNamespace: (namespace: string) => void;
+};
+
+export type Engine = ReturnType<typeof createEngine>;
+
+/** Steps on the way are shown when they last; a model that loads at once costs one write. */
+const statusDelayMs = 100;
+/** Models applied together are written together. */
+const shardDelayMs = 50;
+/** Pods, Deployments and streams change in bursts. */
+const serviceDelayMs = 20;
+
+/** All of the controller between the API server's watches and the control stream. */
+export function createEngine(deps: EngineDeps) {
+  const { names, clock, cluster, views, record, queue, onNamespace } = deps;
+
+  const claims = queue('claims', (key, signal) => reconcileClaim({ ...deps, fleet }, key, signal));
+  const statuses = queue('statuses', (key, signal) => writeStatus(key, signal));
+  const shardQueue = queue('shards', (key, signal) => shards.write(key, signal));
+  const serviceQueue = queue('services', (key, signal) => services.reconcile(key, signal));
+
+  const fleet = createFleet({
+    clock,
+    routes: createPublisher(deps.board),
+    onStatus: (key, urgent) => statuses.add(key, urgent ? 0 : statusDelayMs),
+    onModels: (service, name) => {
+      claims.add(`${service.namespace}/${name}`);
+      shards.changed(service, name);
+    },
+    onReleased: (key) => claims.add(key),
+  });
+  const wake = (key: string, afterMs = serviceDelayMs) => serviceQueue.add(key, afterMs);
+  const pods = new Map<string, Map<string, Stored>>();
+  const podsOf = (key: string) => pods.get(key)?.values() ?? [];
+  const shards = createShardWriter({
+    names,
+    cluster,
+    modelConfigs: views.modelConfigs,
+    fleet,
+    touch: (key) => shardQueue.add(key, shardDelayMs),
+  });
+  const writeStatus = createStatusWriter({ names, clock, cluster, views, fleet, record });
+  const services = createServices({ ...deps, fleet, wake, podsOf });
+  const agents = createAgents({ fleet, wake });
+
+  const onModel = (key: string) => {
+    const object = views.models.get(key);
+    fleet.setModel(key, object === undefined ? undefined : modelFor(names, object));
+    claims.add(key);
+  };
+
+  const onService = (key: string) => {
+    const object = views.services.get(key);
+    services.refresh(key);
+    const service = fleet.services.get(key);
+    if (object === undefined) {
+      shards.forget(key);
+    } else if (service !== undefined) {
+      onNamespace(service.namespace);
+      shards.opened(service);
+      // The owner may be new to models that waited for it.
+      for (const model of service.models.values()) claims.add(model.key);
+    }
+    serviceQueue.add(key);
+  };
+
+  const allServices = () => [...views.services.list()].map(keyOf);
+
+  return {
+    fleet,
+    agents,
+
+    /** Takes in all that the views hold. Models come first, so that those with a place keep it when their service comes. */
+    start() {
+      for (const object of views.models.list()) onModel(keyOf(object));
+      for (const key of allServices()) onService(key);
+    },
+
+    onModel,
+    onService,
+
+    onRuntime() {
+      for (const key of allServices()) {
+        services.refresh(key);
+        wake(key);
+      }
+    },
+
+    /** One of a service's own objects changed. */
+    onChild(object: Stored) {
+      const key = serviceKeyOf(names, object);
+      if (key === undefined) return;
+      services.refresh(key);
+      wake(key);
+    },
+
+    onModelConfig(object: Stored) {
+      const shard = /-(\d+)$/.exec(object.metadata.name)?.[1];
+      const key = serviceKeyOf(names, object);
+      if (key !== undefined && shard !== undefined) shardQueue.add(`${key}/${shard}`, shardDelayMs);
+    },
+
+    onPod(object: Stored, gone: boolean) {
+      const key = serviceKeyOf(names, object);
+      const { uid = '', deletionTimestamp } = object.metadata;
+      if (key === undefined) return;
+      const leaving = gone || deletionTimestamp !== undefined;
+      const own = pods.get(key) ?? new Map<string, Stored>();
+      if (leaving) own.delete(uid);
+      else own.set(uid, object);
+      if (own.size > 0) pods.set(key, own);
+      else pods.delete(key);
+      agents.pod(key, uid, { gone, leaving });
+      wake(key);
+    },
+
+    onAgent: (session: AgentSession) => agents.attach(session),
+  };
+}

@@ -1,0 +1,69 @@
+import { systemClock, systemRandom } from '@roundhouse/base';
+import { builtInRuntime, customResourceDefinitions, type ResourceName } from '@roundhouse/crds';
+import { type Api, createApi, type KubeObject, openStore, type Resource } from '@roundhouse/local-cluster';
+import { type Cluster, keyOf, type Stored, type View } from '../cluster.ts';
+import { names } from './builders.ts';
+
+/** The embedded API server with our kinds in it, and the controller's faces on it. */
+export function openEmbedded() {
+  const store = openStore({ file: ':memory:' });
+  const api = createApi({ store, clock: systemClock, random: systemRandom });
+  for (const definition of customResourceDefinitions()) {
+    api.create(
+      { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' },
+      definition as unknown as KubeObject,
+    );
+  }
+  api.create(
+    { group: '', resource: 'namespaces' },
+    {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'roundhouse-system' },
+    },
+  );
+  api.create(names.clusterServingRuntimes, builtInRuntime() as unknown as KubeObject);
+  return { api, close: () => api.close() };
+}
+
+/** The controller's writes, straight on the API. */
+export function clusterOn(api: Api): Cluster {
+  const get = (resource: Resource, namespace: string | undefined, name: string) =>
+    api.get(resource, namespace, name) as Stored | undefined;
+  return {
+    get: async (resource, namespace, name) => get(resource, namespace, name),
+    create: async (resource, object) => api.create(resource, object as KubeObject) as Stored,
+    replace: async (resource, object) => api.update(resource, object as KubeObject) as Stored,
+    async patch(resource, { namespace, name, status }, patch) {
+      const current = api.get(resource, namespace, name);
+      if (current === undefined) return undefined;
+      return api.update(resource, merged(current, patch) as KubeObject, status ? 'status' : undefined) as Stored;
+    },
+  };
+}
+
+/** Watches one resource into a map, as an informer does. */
+export function watchInto(api: Api, resource: ResourceName, onChange: (object: Stored, gone: boolean) => void): View {
+  const objects = new Map<string, Stored>();
+  const { items, resourceVersion } = api.list(resource);
+  for (const item of items) objects.set(keyOf(item as Stored), item as Stored);
+  api.watch(resource, { resourceVersion }, ({ type, object }) => {
+    const stored = object as Stored;
+    if (type === 'DELETED') objects.delete(keyOf(stored));
+    else objects.set(keyOf(stored), stored);
+    onChange(stored, type === 'DELETED');
+  });
+  return { get: (key) => objects.get(key), list: () => objects.values() };
+}
+
+function merged(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const base = typeof target === 'object' && target !== null && !Array.isArray(target) ? target : {};
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === undefined) continue;
+    if (value === null) delete result[key];
+    else result[key] = merged(result[key], value);
+  }
+  return result;
+}

@@ -1,0 +1,104 @@
+import { type Clock, timestamp } from '@roundhouse/base';
+import { type Names, predictPath, type TrainedModelStatus } from '@roundhouse/crds';
+import type { Fleet } from '../assignments/fleet.ts';
+import type { Model } from '../assignments/model.ts';
+import type { Cluster, RecordEvent, Views } from '../cluster.ts';
+import { mergePatchFor } from '../merge-patch.ts';
+import { planClaim, planRelease } from './claim.ts';
+import { planEvents } from './events.ts';
+import { type ParentView, statusFor } from './status.ts';
+
+export type Deps = {
+  readonly names: Names;
+  readonly clock: Clock;
+  readonly cluster: Cluster;
+  readonly views: Views;
+  readonly fleet: Fleet;
+  readonly record: RecordEvent;
+};
+
+/** Makes a model ours (finalizer, labels, owner), and lets it go once nothing holds it. */
+export async function reconcileClaim({ names, cluster, views, fleet, record }: Deps, key: string, signal: AbortSignal) {
+  const object = views.models.get(key);
+  const model = fleet.models.get(key);
+  if (object === undefined || model === undefined) return;
+  const { namespace, name, parent } = model;
+  const service = fleet.services.get(`${namespace}/${parent}`);
+  const holding = service?.holdings.get(name);
+  if (model.deleting) {
+    const release = holding === undefined ? planRelease(names, object) : undefined;
+    if (release === undefined) return; // the fleet wakes us when nothing holds it any more
+    await cluster.patch(names.trainedModels, { namespace, name }, release, signal);
+    record(object, { type: 'Normal', reason: 'Unloaded', message: 'no replica holds it any more' });
+    return;
+  }
+  const owner = service?.view === undefined ? undefined : { name: parent, uid: service.view.uid };
+  const claim = planClaim(names, object, parent, owner, holding?.stage === 'held');
+  if (claim !== undefined) await cluster.patch(names.trainedModels, { namespace, name }, claim, signal);
+}
+
+/** Writes the status of models when it differs from what is stored, and tells of what changed. */
+export function createStatusWriter({ names, clock, cluster, views, fleet, record }: Deps) {
+  /** What we wrote and the informer has not shown yet. At most one entry per model under way. */
+  const written = new Map<string, { readonly version: number; readonly status: TrainedModelStatus }>();
+
+  const storedStatus = (
+    key: string,
+    object: { readonly metadata: { readonly resourceVersion?: string }; readonly status?: unknown },
+  ) => {
+    const ours = written.get(key);
+    const version = Number(object.metadata.resourceVersion);
+    if (ours !== undefined && !(version >= ours.version)) return ours.status;
+    written.delete(key);
+    return (object.status ?? {}) as TrainedModelStatus;
+  };
+
+  return async (key: string, signal: AbortSignal) => {
+    const object = views.models.get(key);
+    const model = fleet.models.get(key);
+    if (object === undefined || model === undefined) return void written.delete(key);
+    const before = storedStatus(key, object);
+    const after = modelStatus(names, fleet, model, before, timestamp(clock.now()));
+    const status = mergePatchFor(before, after);
+    if (status === undefined) return;
+    const { namespace, name } = model;
+    const stored = await cluster.patch(names.trainedModels, { namespace, name, status: true }, { status }, signal);
+    if (stored === undefined) return;
+    written.set(key, { version: Number(stored.metadata.resourceVersion), status: after });
+    for (const event of planEvents(before, after)) record(object, event);
+  };
+}
+
+function modelStatus(
+  names: Names,
+  fleet: Fleet,
+  model: Model,
+  before: TrainedModelStatus,
+  now: string,
+): TrainedModelStatus {
+  const { namespace, name, parent, generation, deleting, problems, memoryBytes, assignment } = model;
+  const service = fleet.services.get(`${namespace}/${parent}`);
+  const view = service?.view;
+  const parentView: ParentView | undefined = view && {
+    ...view,
+    runtime: view.runtime && { ...view.runtime, supported: view.supports(assignment.framework) },
+    freeBytes: service && fleet.freeBytes(service),
+  };
+  return statusFor(
+    {
+      names,
+      generation,
+      deleting,
+      parentName: parent,
+      parent: parentView,
+      problems,
+      framework: assignment.framework,
+      memoryBytes,
+      placed: service?.holdings.get(name)?.stage === 'held',
+      copies: service === undefined ? [] : fleet.copiesOf(service, name),
+      path: predictPath(view?.protocol ?? 'v1', name),
+    },
+    before,
+    now,
+  );
+}

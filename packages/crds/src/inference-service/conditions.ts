@@ -1,0 +1,64 @@
+import type { ConditionKind } from '../condition.ts';
+
+/** Conditions of an InferenceService: KServe's, and ours that say more. */
+export const inferenceServiceConditions = {
+  PredictorReady: {
+    meaning: 'The model servers run and take requests.',
+    good: 'True',
+    rank: 1,
+    reasons: {
+      InvalidPredictorSpec: 'A field of the spec is not valid; the message names it.',
+      RuntimeNotRecognized: 'The runtime that the spec names does not exist.',
+      RuntimeDisabled: 'The runtime that the spec names is disabled.',
+      NoSupportingRuntime: 'No enabled runtime supports the format and protocol.',
+      ApplyFailed: 'An object of the service could not be written; the message says why.',
+      PredictorNotReady: 'No replica is available yet.',
+      ProgressDeadlineExceeded: 'The Deployment gave up waiting for its pods.',
+      ReplicaFailure: 'Pods cannot be made, for instance for lack of quota.',
+    },
+  },
+  IngressReady: {
+    meaning: 'Routers know the host and path of the service.',
+    good: 'True',
+    rank: 2,
+    reasons: {
+      HostConflict: 'An older service has this host; the message names it.',
+      PredictorNotReady: 'Routers are told once the predictor is ready.',
+    },
+  },
+  Ready: {
+    meaning: 'The service takes requests: PredictorReady and IngressReady are True.',
+    good: 'True',
+    reasons: {},
+  },
+  MemoryLimited: {
+    meaning: 'The memory limit of the server decides how many models fit.',
+    good: 'True',
+    reasons: {
+      NoMemoryLimit: 'Neither the service nor its runtime sets a memory limit: models are admitted without a check.',
+    },
+  },
+  AgentUnreachable: {
+    meaning: 'A pod that should be connected to the controller is not.',
+    good: 'False',
+    reasons: {
+      NoControlStream: 'The pods named in the message cannot reach the control port; models still load, minutes later.',
+    },
+  },
+  UnsupportedField: {
+    meaning: 'The spec asks for something that Roundhouse does not do.',
+    good: 'False',
+    reasons: { NotImplemented: 'The message names the fields; the rest of the spec is in effect.' },
+  },
+  Stalled: {
+    meaning: 'Only an edit can help.',
+    good: 'False',
+    reasons: {
+      InvalidPredictorSpec: 'See PredictorReady.',
+      RuntimeDisabled: 'See PredictorReady.',
+      HostConflict: 'See IngressReady.',
+    },
+  },
+} as const satisfies Readonly<Record<string, ConditionKind>>;
+
+export type InferenceServiceCondition = keyof typeof inferenceServiceConditions;

@@ -1,0 +1,68 @@
+/** The group whose kinds Roundhouse serves unless KServe itself stays installed beside it. */
+export const kserveGroup = 'serving.kserve.io';
+
+/** A resource by its group, version, plural and kind, as URLs and objects name it. */
+export type ResourceName = {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly kind: string;
+};
+
+/**
+ * Every name that follows the API group. Under `serving.kserve.io` all are KServe's, so that its manifests, clients and
+ * agents work; under another group none collides with KServe's objects.
+ */
+export type Names = ReturnType<typeof namesFor>;
+
+/** At most this many ConfigMaps carry the models of one InferenceService: the pod template lists them all as optional. */
+export const shardsMax = 16;
+
+export function namesFor(group: string = kserveGroup) {
+  const upstream = group === kserveGroup;
+  const own = (text: string) => (upstream ? text : `${group}/${text}`);
+  const child = (text: string) => (upstream ? text : `rh-${text}`);
+  const shortName = (text: string) => (upstream ? text : `rh${text}`);
+  return {
+    group,
+    inferenceServices: { group, version: 'v1beta1', resource: 'inferenceservices', kind: 'InferenceService' },
+    trainedModels: { group, version: 'v1alpha1', resource: 'trainedmodels', kind: 'TrainedModel' },
+    servingRuntimes: { group, version: 'v1alpha1', resource: 'servingruntimes', kind: 'ServingRuntime' },
+    clusterServingRuntimes: {
+      group,
+      version: 'v1alpha1',
+      resource: 'clusterservingruntimes',
+      kind: 'ClusterServingRuntime',
+    },
+    shortNames: { inferenceService: shortName('isvc'), trainedModel: shortName('tm') },
+    labels: {
+      /** On every object of a predictor. */
+      service: `${group}/inferenceservice`,
+      component: own('component'),
+      /** On a TrainedModel: its parent. */
+      parent: own('inferenceservice'),
+      /** On a TrainedModel: the parent whose memory it has been given. */
+      allocated: `${group}/trainedmodel-allocated`,
+    },
+    finalizer: own('trainedmodel.finalizer'),
+    predictor: (service: string) => child(`${service}-predictor`),
+    app: (service: string) => `isvc.${child(`${service}-predictor`)}`,
+    modelConfig: (service: string, shard: number) => child(`modelconfig-${service}-${shard}`),
+  } as const;
+}
+
+/** Our annotations, the same under every group. */
+export const annotations = {
+  placement: 'roundhouse.dev/placement',
+  /** On a TrainedModel: the expected SHA-256 of its artifact, hex. */
+  sha256: 'roundhouse.dev/sha256',
+  /** On a TrainedModel: the mounted Secret that its download uses. */
+  secret: 'roundhouse.dev/secret',
+  /** On rendered children: the hash of what we rendered. */
+  rendered: 'roundhouse.dev/rendered',
+} as const;
+
+/** The model's path in the API of the resolved protocol, below the service's base URL. */
+export function predictPath(protocol: string, model: string): string {
+  return protocol.endsWith('v2') ? `/v2/models/${model}/infer` : `/v1/models/${model}:predict`;
+}

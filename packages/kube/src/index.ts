@@ -1,1 +1,10 @@
-export {};
+export { createEventRecorder, type EventFields, type EventRecorder } from './event-recorder.ts';
+export { type ChangeListener, createInformer, type Informer, type InformerOptions } from './informer.ts';
+export { createKube, type Kube, type ListOptions, type Page, type TokenReview, type WatchEvent } from './kube.ts';
+export { isKubeError, KubeError, type KubeErrorKind } from './kube-error.ts';
+export { type LeaderElectionOptions, runLeaderElection } from './leader-election.ts';
+export type { KubeLog } from './log.ts';
+export { type KubeObject, keyOf, type ObjectMeta, type OwnerReference, type Resource, type Target } from './object.ts';
+export { type Reconcile, type ReconcilerOptions, runReconciler } from './reconciler.ts';
+export type { Access } from './transport.ts';
+export { createWorkQueue, type Outcome, type WorkQueue } from './work-queue.ts';

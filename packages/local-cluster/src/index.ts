@@ -9,3 +9,7 @@ export {
   type TokenIssuer,
   type WatchEvent,
 } from './api.ts';
+export { createApi, type LocalApi } from './create-api.ts';
+export { kubeconfigFor } from './kubeconfig.ts';
+export { serveApi } from './serve-api.ts';
+export { openStore, type Store } from './store.ts';

@@ -1,4 +1,4 @@
-// Bundles each app into apps/<name>/dist as it ships: one entry, lazily loaded chunks beside it.
+// Bundles each app (or those named) into apps/<name>/dist as it ships: one entry, lazily loaded chunks beside it.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { rolldown } from 'rolldown';
@@ -8,8 +8,10 @@ const root = join(import.meta.dirname, '..');
 /** Native addons and their loaders stay outside; they are found in node_modules at run time. */
 const external = [/^node:/, 'onnxruntime-node'];
 
+const named = process.argv.slice(2);
+
 await Promise.all(
-  readdirSync(join(root, 'apps')).map(async (name) => {
+  (named.length > 0 ? named : readdirSync(join(root, 'apps'))).map(async (name) => {
     const entries = ['main', 'worker', 'probe'].filter((entry) =>
       existsSync(join(root, 'apps', name, 'src', `${entry}.ts`)),
     );

@@ -1,5 +1,5 @@
 import { CodedError } from '@roundhouse/base';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import type { Connection } from './local-state.ts';
 
 export type ClusterObject = {
@@ -31,10 +31,11 @@ export type ClusterClient = {
   lines(path: string, signal: AbortSignal): AsyncIterable<string>;
 };
 
-export function clusterClient({ server, token }: Connection): ClusterClient {
+export function clusterClient({ server, token, ca }: Connection): ClusterClient {
+  const dispatcher = new Agent({ connect: { ca } });
   const open = async (path: string, accept: string, signal?: AbortSignal) => {
     const headers = { authorization: `Bearer ${token}`, accept };
-    const response = await request(new URL(path, server), { headers, ...(signal && { signal }) });
+    const response = await request(new URL(path, server), { headers, dispatcher, ...(signal && { signal }) });
     if (response.statusCode < 300) return response.body;
     const text = await response.body.text();
     throw new CodedError('cli/api', messageOfStatus(text) ?? `GET ${path}: HTTP ${response.statusCode}`);

@@ -1,1 +1,9 @@
-export {};
+export type { Dialect, DialectName, ListedModel } from './dialect.ts';
+export { dialectFor, dialectNames } from './dialects.ts';
+export {
+  type ModelServer,
+  openModelServer,
+  type ServerAddress,
+  type ServerDeadlines,
+  type ServerErrorCode,
+} from './model-server.ts';

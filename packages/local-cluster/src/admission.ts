@@ -2,11 +2,11 @@ import type { Random } from '@roundhouse/base';
 import { builtinRules } from './builtin-rules.ts';
 import { checkRules } from './cel-rules.ts';
 import { checkDefinition, fillDefinition } from './definitions.ts';
-import { asJson, isJson, type Json } from './json.ts';
+import { asJson, type Json } from './json.ts';
 import type { Kind, KindVersion } from './kinds.ts';
 import { checkMetadata } from './metadata.ts';
 import { applyDefaults, checkSchema, prune, type Schema } from './schema.ts';
-import { badRequest, type FieldError, invalid } from './status.ts';
+import { badRequest, type FieldError, fieldError, invalid } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -51,8 +51,23 @@ function pruneUnknown(
   throw badRequest(`${what}: strict decoding error: ${unknown.join(', ')}`);
 }
 
+/** Failures after which a rule could stumble over what the schema promises. */
+const blocking: readonly string[] = [
+  'FieldValueNotSupported',
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+];
+
 function checkCustom(schema: Schema, object: Json, old: Json | undefined): FieldError[] {
   const errors = checkSchema(schema, object, '');
-  // Rules assume what the schema promises, so they are asked of well-formed objects only.
-  return errors.length > 0 ? errors : checkRules(schema, object, isJson(old) ? old : undefined);
+  if (old && !asJson(object.metadata).resourceVersion) {
+    errors.push(fieldError.invalid('metadata.resourceVersion', 0, 'must be specified for an update'));
+  }
+  if (!schema.hasRules) return errors;
+  if (!errors.some(({ type }) => blocking.includes(type))) return [...errors, ...checkRules(schema, object, old)];
+  const unasked =
+    'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
+  return [...errors, fieldError.invalid('<nil>', null, unasked)];
 }

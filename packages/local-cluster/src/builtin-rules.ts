@@ -47,8 +47,6 @@ function fillContainer(container: Json): void {
     const request = asJson(hook).httpGet;
     if (isJson(request)) fill(request, { path: '/', scheme: 'HTTP' });
   }
-  const resources = asJson(container.resources);
-  if (isJson(resources.limits)) resources.requests = { ...resources.limits, ...asJson(resources.requests) };
 }
 
 function fillPodSpec(spec: Json): void {
@@ -244,6 +242,10 @@ export const builtinRules: Readonly<Record<string, Rules>> = {
       const spec = asJson(object.spec);
       fill(spec, { serviceAccountName: 'default', enableServiceLinks: true });
       fillPodSpec(spec);
+      for (const { resources } of [...jsons(spec.initContainers), ...jsons(spec.containers)]) {
+        const { limits, requests } = asJson(resources);
+        if (isJson(limits)) asJson(resources).requests = { ...limits, ...asJson(requests) };
+      }
     },
     check: checkPod,
     initialStatus: (object) => ({ phase: 'Pending', qosClass: qosClassOf(asJson(object.spec)) }),
@@ -253,8 +255,13 @@ export const builtinRules: Readonly<Record<string, Rules>> = {
   '/configmaps': { check: checkData },
   '/secrets': { fill: fillSecret, check: checkData },
   '/events': { fill: (object) => fill(object, { type: 'Normal' }) },
-  'apps/deployments': { fill: fillDeployment, check: checkWorkload, hasGeneration: true },
-  'apps/replicasets': { fill: fillWorkload, check: checkWorkload, hasGeneration: true },
+  'apps/deployments': { fill: fillDeployment, check: checkWorkload, initialStatus: () => ({}), hasGeneration: true },
+  'apps/replicasets': {
+    fill: fillWorkload,
+    check: checkWorkload,
+    initialStatus: () => ({ replicas: 0 }),
+    hasGeneration: true,
+  },
   'autoscaling/horizontalpodautoscalers': { fill: (object) => fill(asJson(object.spec), { minReplicas: 1 }) },
   'policy/poddisruptionbudgets': { hasGeneration: true },
   'networking.k8s.io/networkpolicies': { hasGeneration: true },

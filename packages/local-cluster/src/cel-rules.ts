@@ -66,15 +66,9 @@ function checkRule(schema: Schema, rule: Rule, value: unknown, old: unknown, pat
   try {
     if (compile(rule.rule)(variables) === true) return undefined;
   } catch (error) {
-    return ruleError(
-      schema,
-      rule,
-      value,
-      field,
-      `${messageOf(error).split(' > ')[0]} evaluating rule: ${rule.rule.trim()}`,
-    );
+    return ruleError(schema, rule, field, `${messageOf(error).split(' > ')[0]} evaluating rule: ${rule.rule.trim()}`);
   }
-  return ruleError(schema, rule, value, field, messageFor(rule, variables));
+  return ruleError(schema, rule, field, messageFor(rule, variables));
 }
 
 function messageFor(rule: Rule, variables: Json): string {
@@ -88,9 +82,9 @@ function messageFor(rule: Rule, variables: Json): string {
   }
 }
 
-function ruleError(schema: Schema, { reason }: Rule, value: unknown, field: string, detail: string): FieldError {
-  const isWhole = schema.type === 'object' || schema.type === 'array';
-  const shown = isWhole ? '' : `${JSON.stringify(value)}: `;
+function ruleError(schema: Schema, { reason }: Rule, field: string, detail: string): FieldError {
+  // Kubernetes names the type in place of the value.
+  const shown = `${JSON.stringify(schema.type)}: `;
   switch (reason) {
     case 'FieldValueForbidden':
       return { field, type: reason, body: `Forbidden: ${detail}` };

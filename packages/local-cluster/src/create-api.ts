@@ -310,9 +310,11 @@ function merged(kind: Kind, version: KindVersion, sent: Json, old: Json, subreso
   const metadata = { ...asJson(sent.metadata) };
   const wasDeleted = oldMetadata.deletionTimestamp !== undefined;
   stripReadOnly(metadata);
+  const isBlind = kind.custom && !asJson(sent.metadata).resourceVersion;
   for (const field of ['uid', 'creationTimestamp', 'generation', 'resourceVersion', 'generateName']) {
     if (oldMetadata[field] !== undefined) metadata[field] = oldMetadata[field];
   }
+  if (isBlind) delete metadata.resourceVersion;
   if (wasDeleted) {
     metadata.deletionTimestamp = oldMetadata.deletionTimestamp;
     metadata.deletionGracePeriodSeconds = oldMetadata.deletionGracePeriodSeconds;

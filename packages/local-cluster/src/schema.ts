@@ -18,6 +18,8 @@ export type Schema = {
   readonly mapKeys: readonly string[];
   readonly default: unknown;
   readonly rules: readonly Rule[];
+  /** Whether it or anything below it has rules. */
+  readonly hasRules: boolean;
   /** The JSON it was read from: limits are looked up there, and OpenAPI shows it. */
   readonly source: Json;
 };
@@ -32,7 +34,12 @@ export type Rule = {
 };
 
 export function schemaFrom(source: Json): Schema {
-  const additional = source.additionalProperties;
+  const additional = isJson(source.additionalProperties) ? schemaFrom(source.additionalProperties) : undefined;
+  const items = isJson(source.items) ? schemaFrom(source.items) : undefined;
+  const properties = new Map(
+    Object.entries(asJson(source.properties)).map(([name, value]) => [name, schemaFrom(asJson(value))]),
+  );
+  const rules = asList(source['x-kubernetes-validations']).map(ruleFrom);
   return {
     type: String(source.type ?? ''),
     format: String(source.format ?? ''),
@@ -40,27 +47,28 @@ export function schemaFrom(source: Json): Schema {
     preserve: source['x-kubernetes-preserve-unknown-fields'] === true,
     embedded: source['x-kubernetes-embedded-resource'] === true,
     intOrString: source['x-kubernetes-int-or-string'] === true,
-    properties: new Map(
-      Object.entries(asJson(source.properties)).map(([name, value]) => [name, schemaFrom(asJson(value))]),
-    ),
-    additional: isJson(additional) ? schemaFrom(additional) : additional === true ? true : undefined,
-    items: isJson(source.items) ? schemaFrom(source.items) : undefined,
+    properties,
+    additional: additional ?? (source.additionalProperties === true ? true : undefined),
+    items,
     required: asList(source.required).map(String),
     listType: String(source['x-kubernetes-list-type'] ?? 'atomic'),
     mapKeys: asList(source['x-kubernetes-list-map-keys']).map(String),
     default: source.default,
-    rules: asList(source['x-kubernetes-validations']).map((value) => {
-      const rule = asJson(value);
-      return {
-        rule: String(rule.rule),
-        message: rule.message === undefined ? undefined : String(rule.message),
-        messageExpression: rule.messageExpression === undefined ? undefined : String(rule.messageExpression),
-        reason: String(rule.reason ?? 'FieldValueInvalid'),
-        fieldPath: String(rule.fieldPath ?? ''),
-        optionalOldSelf: rule.optionalOldSelf === true,
-      };
-    }),
+    rules,
+    hasRules: rules.length > 0 || [...properties.values(), additional, items].some((child) => child?.hasRules),
     source,
+  };
+}
+
+function ruleFrom(value: unknown): Rule {
+  const rule = asJson(value);
+  return {
+    rule: String(rule.rule),
+    message: rule.message === undefined ? undefined : String(rule.message),
+    messageExpression: rule.messageExpression === undefined ? undefined : String(rule.messageExpression),
+    reason: String(rule.reason ?? 'FieldValueInvalid'),
+    fieldPath: String(rule.fieldPath ?? ''),
+    optionalOldSelf: rule.optionalOldSelf === true,
   };
 }
 
@@ -146,7 +154,7 @@ function checkType(schema: Schema, value: unknown, path: string): FieldError | u
   const actual = typeOf(value);
   if (schema.intOrString) {
     if (actual === 'integer' || actual === 'string') return undefined;
-    return fieldError.invalid(
+    return fieldError.mistyped(
       path,
       actual,
       `${path} in body must be of type integer,string: ${JSON.stringify(actual)}`,
@@ -154,7 +162,7 @@ function checkType(schema: Schema, value: unknown, path: string): FieldError | u
   }
   const wanted = schema.type;
   if (wanted === '' || wanted === actual || (wanted === 'number' && actual === 'integer')) return undefined;
-  return fieldError.invalid(path, actual, `${path} in body must be of type ${wanted}: ${JSON.stringify(actual)}`);
+  return fieldError.mistyped(path, actual, `${path} in body must be of type ${wanted}: ${JSON.stringify(actual)}`);
 }
 
 const patterns = new Map<string, RegExp>();

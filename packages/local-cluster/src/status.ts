@@ -15,11 +15,10 @@ export const fieldError = {
     type: 'FieldValueInvalid',
     body: `Invalid value: ${shown(value)}: ${detail}`,
   }),
-  /** Where the value is a whole object, it is not repeated. */
-  broken: (field: string, detail: string): FieldError => ({
+  mistyped: (field: string, actual: string, detail: string): FieldError => ({
     field,
-    type: 'FieldValueInvalid',
-    body: `Invalid value: ${detail}`,
+    type: 'FieldValueTypeInvalid',
+    body: `Invalid value: ${shown(actual)}: ${detail}`,
   }),
   unsupported: (field: string, value: unknown, supported: readonly unknown[]): FieldError => ({
     field,

@@ -1,1 +1,18 @@
-export {};
+export { type DataType, dataTypes, layoutOf, type TensorData } from './data-type.ts';
+export { httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
+export {
+  decodeInferRequest,
+  decodeInferResponse,
+  type Encoded,
+  encodeInferRequest,
+  encodeInferResponse,
+  type InferRequest,
+  type InferResponse,
+  jsonLengthHeader,
+  type Parameters,
+  type RequestedOutput,
+} from './infer.ts';
+export { isRecord, parseJson, textOf } from './json.ts';
+export type { IndexEntry, ModelMetadata, ModelState, ServerMetadata } from './messages.ts';
+export { elementCount, shapeText, type Tensor, type TensorMetadata } from './tensor.ts';
+export { decodeV1Request, encodeV1Response } from './v1.ts';

@@ -1,8 +1,11 @@
 import { createServer } from 'node:net';
 import { CodedError, systemCodeOf } from '@roundhouse/base';
 
-/** `port` if it is free on 127.0.0.1, or any free one for 0. Throws `cli/port-taken` with the way out. */
-export async function claimPort(port: number): Promise<number> {
+/**
+ * `port` if it is free on 127.0.0.1; for 0 `preferred` if that is free, or any. Throws `cli/port-taken` with the way out.
+ */
+export async function claimPort(port: number, preferred?: number): Promise<number> {
+  if (port === 0 && preferred !== undefined) return claimPort(preferred).catch(() => claimPort(0));
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {

@@ -25,7 +25,10 @@ const builtInRuntimeSpec = {
       name: serverContainerName,
       image: 'roundhouse/model-server:0.1.0',
       args: ['--model-dir', '/mnt/models', '--http-port', '8080', '--grpc-port', '9000'],
-      ports: [{ name: 'http', containerPort: 8080, protocol: 'TCP' }],
+      ports: [
+        { name: 'http', containerPort: 8080, protocol: 'TCP' },
+        { name: 'grpc', containerPort: 9000, protocol: 'TCP' },
+      ],
       resources: { requests: resources, limits: resources },
       securityContext: {
         allowPrivilegeEscalation: false,

@@ -1,0 +1,117 @@
+import type { Clock, Random } from '@roundhouse/base';
+import type { ServerAddress } from '@roundhouse/dialects';
+import { type Answer, createRelay, type Exchange, hasModel, type Upstream } from '@roundhouse/http-relay';
+import { judge } from './gate.ts';
+import type { Entry, Keeper } from './keeper.ts';
+
+export type DataPathDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly keeper: Keeper;
+  /** Whether models are kept at all. Without, every path that passes is the server's business. */
+  readonly keeps: boolean;
+  /** The server did not take a request: look at it. */
+  readonly onDoubt: () => void;
+  readonly onTraffic: (model: string, failed: boolean) => void;
+};
+
+export type DataPath = {
+  readonly port: number;
+  readonly inFlight: number;
+  counters(): Readonly<Record<string, number>>;
+  /** Those who wait for `model` are judged again. */
+  modelChanged(model: string): void;
+  /** The server was looked at: all who wait are judged again. */
+  serverChanged(): void;
+  close(): Promise<void>;
+};
+
+/** Requests in flight have ended by then: the drain came first. */
+const closeMs = 1_000;
+
+/** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
+export async function openDataPath(
+  { clock, random, keeper, keeps, onDoubt, onTraffic }: DataPathDeps,
+  listen: { readonly host: string; readonly port: number },
+  { port, socketPath }: ServerAddress,
+): Promise<DataPath> {
+  /** Requests that wait, and for which model. The relay bounds their number and their time. */
+  const held = new Map<Exchange, string>();
+  const counts = { requests: 0, errors: 0, inFlight: 0 };
+  /** The server refused a connection and has not been looked at since. */
+  let suspect = false;
+
+  function answer(model: string, exchange: Exchange): Answer {
+    const verdict = judge(keeps ? model : '', keeper, clock.monotonic());
+    if (verdict.kind === 'refuse') return verdict.refusal;
+    if (verdict.kind === 'wait' || suspect) {
+      held.set(exchange, model);
+      return 'parked';
+    }
+    if (exchange.tag === undefined && verdict.entry !== undefined) {
+      exchange.tag = verdict.entry;
+      verdict.entry.inFlight++;
+    }
+    return upstream;
+  }
+
+  function review(isMeant: (model: string) => boolean) {
+    for (const [exchange, model] of held) {
+      if (!isMeant(model)) continue;
+      held.delete(exchange);
+      const next = answer(model, exchange);
+      if (next !== 'parked') exchange.resume(next);
+    }
+  }
+
+  const relay = createRelay({
+    clock,
+    random,
+    name: 'roundhouse-agent',
+    pick(head, exchange) {
+      if (exchange.attempt === 0) counts.inFlight++;
+      return answer(hasModel(head.route) ? head.modelName() : '', exchange);
+    },
+    onFailure(_, failure) {
+      if (failure === 'connect') suspect = true;
+      if (failure === 'connect' || failure === 'reset') onDoubt();
+    },
+    onDone(exchange) {
+      held.delete(exchange);
+      counts.inFlight--;
+      counts.requests++;
+      const failed = exchange.status >= 500;
+      if (failed) counts.errors++;
+      const entry = exchange.tag as Entry | undefined; // only `answer` sets it
+      if (entry === undefined) return;
+      keeper.leave(entry);
+      onTraffic(entry.name, failed);
+    },
+  });
+  const upstream: Upstream = relay.upstream(socketPath === undefined ? { host: '127.0.0.1', port } : { socketPath });
+  const listening = await relay.listen(listen);
+
+  return {
+    port: listening.port,
+    get inFlight() {
+      return counts.inFlight;
+    },
+    counters: () => ({
+      requests_total: counts.requests,
+      request_errors_total: counts.errors,
+      requests_in_flight: counts.inFlight,
+      requests_waiting: held.size,
+    }),
+    modelChanged: (model) => review((name) => name === model),
+    serverChanged() {
+      suspect = false;
+      review(() => true);
+    },
+    async close() {
+      const cut = new AbortController();
+      const cancel = clock.after(closeMs, () => cut.abort());
+      await relay.close(cut.signal);
+      cancel();
+    },
+  };
+}

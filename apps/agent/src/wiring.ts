@@ -1,0 +1,131 @@
+import { systemClock, systemRandom } from '@roundhouse/base';
+import { dialectFor, openModelServer } from '@roundhouse/dialects';
+import type { Config } from './config.ts';
+import { type Control, noControl } from './control.ts';
+import { type DataPath, openDataPath } from './data-path.ts';
+import { openModelDisk } from './disk.ts';
+import { createDrain } from './drain.ts';
+import { createFetch } from './fetch.ts';
+import { createKeeper, defaultLimits } from './keeper.ts';
+import { createLife, type WriteLine } from './life.ts';
+import { serveOps } from './ops.ts';
+import { createPlainLog } from './plain-log.ts';
+import { createServerWatch } from './server-watch.ts';
+import { followSources } from './sources.ts';
+
+export type Agent = {
+  readonly dataPort: number;
+  readonly opsPort: number;
+  /** Resolves when `signal` aborted, everything has drained and closed. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Joins the parts of one agent. Both ports listen when this resolves; what was loaded answers a moment later. */
+export async function buildAgent(config: Config, env: Env, write: WriteLine): Promise<Agent> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const log = createPlainLog({ clock, write });
+  const { flags } = config;
+  if (config.withoutEffect.length > 0) log.warn({ flags: config.withoutEffect }, 'flags without effect in this agent');
+
+  const stop = new AbortController();
+  const socketPath = flags['component-socket'] || config.env.ROUNDHOUSE_COMPONENT_SOCKET || undefined;
+  const address = { port: flags['component-port'], socketPath };
+  const dialect = dialectFor(config.env.ROUNDHOUSE_DIALECT);
+  const server = openModelServer({ clock }, dialect, address);
+  const disk = openModelDisk(flags['model-dir']);
+  const secretsDir = config.env.ROUNDHOUSE_SECRETS_DIR;
+  const fetch = createFetch({ clock, random }, { fileRoots: config.env.ROUNDHOUSE_FILE_ROOTS, secretsDir, env });
+  let control: Control = noControl;
+
+  const keeper = createKeeper(
+    {
+      ...{ clock, random, disk, server },
+      fetchModel: fetch.fetchModel,
+      life: createLife({ clock, write }),
+      onChange(entry) {
+        control.changed(entry);
+        data?.modelChanged(entry.name);
+      },
+      onGone(name) {
+        control.gone(name);
+        data?.modelChanged(name);
+      },
+      onDoubt: () => watch.doubt(),
+    },
+    defaultLimits,
+    stop.signal,
+  );
+  const watch = createServerWatch({
+    ...{ clock, server, address, keeper, log },
+    onChecked(up) {
+      control.serverReady(up);
+      data?.serverChanged();
+    },
+  });
+  const host = hostFor(flags.host, config.env.POD_IP);
+  let data: DataPath | undefined;
+  const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
+  const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], onDoubt: watch.doubt, onTraffic };
+  data = await openDataPath(dataDeps, { host, port: flags.port }, address);
+  const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
+  const ops = await serveOps(
+    {
+      entries: keeper.entries,
+      isReady: () => keeper.serverUp && !drain.started,
+      drain: () => drain.run(control.connected),
+      gauges: () => ({
+        ...data?.counters(),
+        server_up: Number(keeper.serverUp),
+        control_connected: Number(control.connected),
+      }),
+    },
+    { host, port: flags['ops-port'] },
+  );
+
+  const dataPort = data.port;
+  async function run(signal: AbortSignal) {
+    const ended = new AbortController();
+    const running = [watch.run(stop.signal)];
+    let problem: unknown;
+    if (flags['enable-puller']) {
+      const dataAddress = () => addressText(config.env.POD_IP, dataPort);
+      const onControl = (opened: Control) => {
+        control = opened;
+        control.serverReady(keeper.serverUp);
+        for (const entry of keeper.entries()) control.changed(entry);
+      };
+      const deps = { clock, random, log, config, disk, keeper, dialect, dataAddress, onControl };
+      const followed = followSources(deps, stop.signal).catch((error: unknown) => {
+        problem = error;
+        ended.abort(error);
+      });
+      running.push(followed);
+    }
+    await aborted(AbortSignal.any([signal, ended.signal]));
+    log.info({}, 'stopping: requests in flight end first');
+    await drain.run(control.connected);
+    stop.abort(signal.reason);
+    await Promise.allSettled([...running, keeper.close()]);
+    await Promise.allSettled([data?.close(), ops.close(), server.close(), fetch.close()]);
+    if (problem !== undefined) throw problem;
+  }
+  return { dataPort, opsPort: ops.port, run };
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+/** Where to listen: as told, or on the kind of address that the pod has. A pod on loopback is not to be seen from outside. */
+function hostFor(host: string, podIp: string): string {
+  if (host !== '') return host;
+  if (podIp.startsWith('127.')) return '127.0.0.1';
+  return podIp.includes(':') ? '::' : '0.0.0.0';
+}
+
+const addressText = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);

@@ -1,0 +1,44 @@
+import { join } from 'node:path';
+import type { ContainerView, Images } from '@roundhouse/local-cluster';
+import { images } from './names.ts';
+
+/** Where the bundles are, and with what they run. */
+export type Bundles = { readonly appsDirectory: string; readonly node: string };
+
+/**
+ * How the local node runs our images: as processes of the bundles. Containers of one pod, and pods among each other, share
+ * this machine's ports, so each port that an argument names is replaced by the one that the node chose for it.
+ */
+export function localImages({ appsDirectory, node }: Bundles): Images {
+  const run =
+    (app: string, portFlags: readonly string[]) =>
+    ({ args, env, port }: ContainerView) => ({
+      file: node,
+      args: [
+        join(appsDirectory, app, 'dist', 'main.mjs'),
+        '--host',
+        '127.0.0.1',
+        ...withLocalPorts(args, portFlags, port),
+      ],
+      env,
+    });
+  return {
+    [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port']),
+    [images.router]: run('router', ['--port', '--ops-port']),
+    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port']),
+    [images.modelServer]: run('model-server', ['--http-port', '--grpc-port']),
+  };
+}
+
+/** Both `--port 8080` and `--port=8080` are understood, as the parts do. */
+export function withLocalPorts(
+  args: readonly string[],
+  portFlags: readonly string[],
+  port: (containerPort: number) => number,
+): string[] {
+  return args.map((arg, index) => {
+    const [flag = '', value] = arg.split('=', 2);
+    if (value !== undefined) return portFlags.includes(flag) ? `${flag}=${port(Number(value))}` : arg;
+    return portFlags.includes(args[index - 1] ?? '') ? String(port(Number(arg))) : arg;
+  });
+}

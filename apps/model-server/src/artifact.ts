@@ -1,0 +1,106 @@
+import { open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemCodeOf } from '@roundhouse/base';
+import { corrupt, ModelRefused, unsupported } from './model.ts';
+
+export type Format = 'onnx' | 'xgboost' | 'lightgbm';
+
+/** The one file of a model's directory that holds the model. */
+export type Artifact = {
+  readonly path: string;
+  readonly format: Format;
+  readonly version: string;
+  readonly sizeBytes: number;
+};
+
+const modelExtensions = ['.onnx', '.bst', '.ubj', '.json', '.model', '.xgb', '.txt', '.lgb'];
+const python = ['.pkl', '.pickle', '.joblib'];
+const foreign = ['.pt', '.pth', '.plan', '.pb', '.h5', '.keras', '.safetensors', '.mar', '.graphdef', '.cbm'];
+
+/** Files that other servers read beside the model. */
+const companions = /^(model-settings|settings|metadata|requirements|conda|MLmodel|README|labels|config)\b/i;
+
+/** Finds the model's file: in the directory itself, or in its highest numbered version folder. */
+export async function findArtifact(directory: string): Promise<Artifact> {
+  const names = await list(directory);
+  const versions = names.filter((name) => /^[1-9]\d{0,8}$/.test(name)).sort((a, b) => Number(b) - Number(a));
+  const here = candidatesAmong(names);
+  const version = here.length === 0 ? versions[0] : undefined;
+  if (version === undefined) return inspect(join(directory, chosen(here, names)), '1');
+  const inside = await list(join(directory, version));
+  return inspect(join(directory, version, chosen(candidatesAmong(inside), inside)), version);
+}
+
+async function list(directory: string): Promise<string[]> {
+  try {
+    return (await readdir(directory)).filter((name) => !name.startsWith('.')).sort();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemCodeOf(error) ?? ''))
+      throw new ModelRefused('model/not-found', 'there are no files for this model');
+    throw error;
+  }
+}
+
+function candidatesAmong(names: readonly string[]): string[] {
+  return names.filter((name) => endsWithAny(name, modelExtensions) && !companions.test(name));
+}
+
+function endsWithAny(name: string, extensions: readonly string[]): boolean {
+  return extensions.some((extension) => name.toLowerCase().endsWith(extension));
+}
+
+function chosen(candidates: readonly string[], all: readonly string[]): string {
+  const [first, second] = candidates;
+  if (first !== undefined && second === undefined) return first;
+  if (first !== undefined) {
+    const named = candidates.filter((name) => /^(model|xgboost|lightgbm)\./.test(name));
+    if (named.length === 1 && named[0] !== undefined) return named[0];
+    throw unsupported(
+      `several files could be the model: ${candidates.slice(0, 5).join(', ')}; leave one, or name it model.*`,
+    );
+  }
+  const pickle = all.find((name) => endsWithAny(name, python));
+  if (pickle !== undefined) throw pickled(pickle);
+  const other = all.find((name) => endsWithAny(name, foreign));
+  if (other !== undefined)
+    throw unsupported(
+      `${other} is for another runtime; this server takes ONNX, XGBoost (.json, .ubj, .bst) and LightGBM (.txt)`,
+    );
+  throw unsupported('there is no model file; expected .onnx, XGBoost (.json, .ubj, .bst) or LightGBM (.txt)');
+}
+
+function pickled(name: string): ModelRefused {
+  return unsupported(
+    `${name} is a Python pickle, which only Python can read: use a Python runtime, or export the model (scikit-learn: skl2onnx; XGBoost, LightGBM: save_model)`,
+  );
+}
+
+async function inspect(path: string, version: string): Promise<Artifact> {
+  const { size: sizeBytes } = await stat(path);
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  if (sizeBytes === 0) throw corrupt(`${name} is empty`);
+  const file = await open(path);
+  try {
+    const head = Buffer.alloc(Math.min(sizeBytes, 64));
+    await file.read(head, 0, head.length, 0);
+    return { path, format: formatOf(name, head), version, sizeBytes };
+  } finally {
+    await file.close();
+  }
+}
+
+/** By content where it tells, since `.bst` may hold either library's model; by extension for ONNX, which has no signature. */
+function formatOf(name: string, head: Buffer): Format {
+  const text = head.toString('latin1');
+  if (name.toLowerCase().endsWith('.onnx')) return 'onnx';
+  if (/^tree\r?\n/.test(text)) return 'lightgbm';
+  if (/^\s*\{/.test(text)) return 'xgboost';
+  if (head[0] === 0x80 || text.startsWith('\x1f\x8b')) throw pickled(name);
+  if (endsWithAny(name, ['.txt', '.lgb']))
+    throw corrupt(`${name} is not a LightGBM model: it does not begin with "tree"`);
+  if (endsWithAny(name, ['.bst', '.model', '.xgb']))
+    throw unsupported(
+      `${name} is in XGBoost's old binary format; load it with XGBoost 1.7 to 3.0 and save it as .json or .ubj`,
+    );
+  throw corrupt(`${name} is not an XGBoost model: it does not begin with "{"`);
+}

@@ -1,0 +1,36 @@
+/** What the server counts; all since its start. */
+export type Counters = { predictions: number; failures: number; seconds: number };
+
+export function createCounters(): Counters {
+  return { predictions: 0, failures: 0, seconds: 0 };
+}
+
+/** Prometheus' text format. */
+export function metricsText({ predictions, failures, seconds }: Counters, models: number): string {
+  return `# HELP roundhouse_model_server_models Models loaded.
+# TYPE roundhouse_model_server_models gauge
+roundhouse_model_server_models ${models}
+# HELP roundhouse_model_server_predictions_total Predictions by outcome.
+# TYPE roundhouse_model_server_predictions_total counter
+roundhouse_model_server_predictions_total{outcome="ok"} ${predictions}
+roundhouse_model_server_predictions_total{outcome="error"} ${failures}
+# HELP roundhouse_model_server_prediction_seconds_total Time spent on predictions, decoding to encoding.
+# TYPE roundhouse_model_server_prediction_seconds_total counter
+roundhouse_model_server_prediction_seconds_total ${seconds}
+`;
+}
+
+/** Runs `predict` and counts how it went and how long it took. */
+export async function counted<T>(counters: Counters, monotonic: () => number, predict: () => Promise<T>): Promise<T> {
+  const started = monotonic();
+  try {
+    const result = await predict();
+    counters.predictions++;
+    return result;
+  } catch (error) {
+    counters.failures++;
+    throw error;
+  } finally {
+    counters.seconds += (monotonic() - started) / 1000;
+  }
+}

@@ -1,0 +1,89 @@
+import {
+  decodeV1Request,
+  type InferRequest,
+  type InferResponse,
+  invalid,
+  layoutOf,
+  shapeText,
+  type Tensor,
+  type TensorMetadata,
+} from '@roundhouse/v2-protocol';
+import type { Model } from './model.ts';
+import type { Repository } from './repository.ts';
+
+/** Predictions, whatever the transport that carries them. */
+export type Inference = {
+  infer(name: string, version: string | undefined, request: InferRequest): Promise<InferResponse>;
+  predictV1(name: string, body: Uint8Array): Promise<readonly Tensor[]>;
+};
+
+export function createInference(repository: Repository): Inference {
+  return {
+    async infer(name, version, { id, inputs, outputs }) {
+      return repository.using(name, version, async ({ model, version: modelVersion }) => {
+        const wanted = wantedOutputs(
+          model,
+          outputs.map((output) => output.name),
+        );
+        return { modelName: name, modelVersion, id, outputs: await model.predict(matchInputs(model, inputs), wanted) };
+      });
+    },
+    async predictV1(name, body) {
+      return repository.using(name, undefined, async ({ model }) => {
+        const inputs = decodeV1Request(body, model.inputs, model.features);
+        return model.predict(matchInputs(model, inputs), wantedOutputs(model, []));
+      });
+    },
+  };
+}
+
+function wantedOutputs(model: Model, requested: readonly string[]): readonly string[] {
+  const names = model.outputs.map(({ name }) => name);
+  const unknown = requested.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw invalid(`the model has no output "${unknown}"; it has ${quoted(names)}`);
+  if (new Set(requested).size < requested.length) throw invalid('an output is asked for twice');
+  return requested.length > 0 ? requested : names;
+}
+
+/** The request's tensors in the model's order. A model with one input takes one tensor under any name, as KServe's servers do. */
+export function matchInputs(
+  model: Pick<Model, 'inputs' | 'takesAnyNumber'>,
+  tensors: readonly Tensor[],
+): readonly Tensor[] {
+  const { inputs } = model;
+  if (tensors.length !== inputs.length)
+    throw invalid(`the model takes ${countText(inputs)}, but the request has ${tensors.length}`);
+  return inputs.map((input) => {
+    const [only] = tensors;
+    const tensor = inputs.length === 1 ? only : tensors.find(({ name }) => name === input.name);
+    if (tensor === undefined) throw invalid(`input "${input.name}" is missing`);
+    checkType(input, tensor, model.takesAnyNumber);
+    checkShape(input, tensor);
+    return tensor.name === input.name ? tensor : { ...tensor, name: input.name };
+  });
+}
+
+function countText(inputs: readonly TensorMetadata[]): string {
+  return `${inputs.length} input${inputs.length === 1 ? '' : 's'} (${quoted(inputs.map(({ name }) => name))})`;
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ');
+}
+
+function checkType({ name, datatype }: TensorMetadata, tensor: Tensor, anyNumber: boolean) {
+  const { kind } = layoutOf(tensor.datatype);
+  const fits = anyNumber ? kind !== 'bytes' && kind !== 'half' : tensor.datatype === datatype;
+  if (!fits) throw invalid(`input "${name}" takes ${datatype}, not ${tensor.datatype}`);
+}
+
+function checkShape({ name, shape }: TensorMetadata, tensor: Tensor) {
+  // ONNX Runtime shows an unknown rank as no dimensions at all.
+  if (shape.length === 0) return;
+  const fits =
+    shape.length === tensor.shape.length && shape.every((size, at) => size === -1 || size === tensor.shape[at]);
+  if (!fits)
+    throw invalid(
+      `input "${name}" takes shape ${shapeText(shape)} (-1 is any size), but the request has ${shapeText(tensor.shape)}`,
+    );
+}

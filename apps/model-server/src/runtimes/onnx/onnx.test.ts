@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { systemClock } from '@roundhouse/base';
+import {
+  dataTypes,
+  decodeV1Request,
+  elementCount,
+  encodeV1Response,
+  layoutOf,
+  type Tensor,
+} from '@roundhouse/v2-protocol';
+import { afterAll, describe, expect, it } from 'vitest';
+import { expectClose } from '../../testing/close.ts';
+import { fixturesOf } from '../../testing/fixtures.ts';
+import { workerUrl } from '../../testing/open-repository.ts';
+import { type OnnxSession, openOnnxSession } from './session.ts';
+import { createOnnxWorkers } from './workers.ts';
+
+const pathOf = (name: string) => fixturesOf('onnx').find((fixture) => fixture.name === name)?.path ?? name;
+const workers = createOnnxWorkers(workerUrl, 1);
+afterAll(() => workers.close());
+
+const places: [string, (path: string) => Promise<OnnxSession>][] = [
+  ['on the spot', openOnnxSession],
+  ['in a worker', (path) => workers.open(path)],
+];
+
+describe.each(places)('an ONNX model %s', (_, open) => {
+  it.each([
+    ['numbered classes', 'map-of-numbers'],
+    ['named classes', 'map-of-names'],
+    ['numbers and text as inputs', 'mixed-inputs'],
+  ])('answers as scikit-learn did: %s', async (_name, fixture) => {
+    const path = pathOf(fixture);
+    const { inputs, outputs } = JSON.parse(readFileSync(path.replace(/onnx$/, 'expected.json'), 'utf8'));
+    const session = await open(path);
+    const names = Object.keys(inputs);
+    const instances = inputs[names[0] ?? ''].map((__: unknown, row: number) =>
+      Object.fromEntries(names.map((name) => [name, inputs[name][row]])),
+    );
+    const tensors = decodeV1Request(Buffer.from(JSON.stringify({ instances })), session.inputs, undefined);
+    const answers = await session.run(
+      tensors,
+      session.outputs.map(({ name }) => name),
+    );
+    const { predictions } = JSON.parse(encodeV1Response(answers));
+    await session.close();
+
+    for (const name of Object.keys(outputs))
+      expectClose(
+        predictions.map((row: Record<string, unknown>) => row[name]),
+        outputs[name],
+        1e-5,
+      );
+  });
+
+  it('carries every type there and back', async () => {
+    const session = await open(pathOf('types'));
+    const types = dataTypes.filter((datatype) => datatype !== 'BF16');
+
+    expect(new Set(session.inputs.map(({ datatype }) => datatype))).toEqual(new Set(types));
+
+    const inputs = session.inputs.map((input): Tensor => ({ ...input, shape: [2, 2], data: sample(input) }));
+    const outputs = await session.run(
+      inputs,
+      session.outputs.map(({ name }) => name),
+    );
+    await session.close();
+
+    expect(outputs).toEqual(inputs.map((input) => ({ ...input, name: input.name.replace('in_', 'out_') })));
+  });
+
+  it('names what is wrong with a request', async () => {
+    const session = await open(pathOf('map-of-numbers'));
+    const narrow: Tensor = { name: 'X', datatype: 'FP32', shape: [1, 1], data: Float32Array.of(1) };
+
+    await expect(session.run([narrow], ['output_label'])).rejects.toMatchObject({ code: 'inference/invalid' });
+    await session.close();
+  });
+});
+
+describe('a large model', () => {
+  it('does not hold up the thread that answers requests', async () => {
+    const session = await workers.open(pathOf('map-of-numbers'));
+    const rows = 400_000;
+    const input: Tensor = { name: 'X', datatype: 'FP32', shape: [rows, 4], data: new Float32Array(rows * 4).fill(1) };
+    let isDone = false;
+    const run = session.run([input], ['output_label']).finally(() => (isDone = true));
+    let turns = 0;
+    while (!isDone) {
+      await systemClock.sleep(1, new AbortController().signal);
+      turns++;
+    }
+    const [label] = await run;
+
+    expect(elementCount(label?.shape ?? [])).toBe(rows);
+    expect(turns).toBeGreaterThan(3);
+  });
+});
+
+function sample({ datatype }: { readonly datatype: Tensor['datatype'] }): Tensor['data'] {
+  const { kind, create, max } = layoutOf(datatype);
+  if (kind === 'bytes') return ['a', '', 'ü', 'dd'].map((text) => new TextEncoder().encode(text));
+  const values = create(4) as Float64Array;
+  values.set((kind === 'big-integer' ? [0n, 1n, max, max - 1n] : [0, 1, 1, 0]) as number[]);
+  return values;
+}

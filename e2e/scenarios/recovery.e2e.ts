@@ -1,0 +1,88 @@
+import { aModel, aService, pidOf, startLoad } from '@roundhouse/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openWorld, until, type World } from '../frame/world.ts';
+
+/** Each part is killed under load, as a crash would; everything comes back without a hand's help. */
+
+const models = Array.from({ length: 10 }, (_, n) => ({
+  model: `m-${n}`,
+  host: 'fleet-default.example.com',
+  expected: n,
+}));
+
+/** Connections of the load: at most so many requests are in flight in a process when it dies. */
+const connections = 4;
+
+describe('kill -9', () => {
+  let world: World;
+
+  beforeAll(async () => {
+    world = await openWorld();
+    await world.apply(
+      aService('fleet'),
+      ...models.map(({ model, expected }) => aModel(model, 'fleet', world.artifact(model, expected))),
+    );
+    await world.kubectl(['wait', '--for=condition=Ready', 'tm', '--all', '--timeout=30s']);
+  });
+  afterAll(() => world?.close());
+
+  it.each([
+    ['the model server', 'default', 'fleet-predictor', 'kserve-container', connections],
+    ['the agent', 'default', 'fleet-predictor', 'agent', connections],
+    ['the controller', 'roundhouse-system', 'roundhouse-controller', 'controller', 0],
+  ])('%s: only requests in flight in it may fail', async (_, namespace, pod, container, inFlightMax) => {
+    const load = startLoad(world.stack.routerUrl, () => models, connections, 2);
+    const pid = await kill(world, namespace, pod, container);
+    await until('it runs again', async () => {
+      const now = await pidOf(world.api, namespace, pod, container);
+      return now !== undefined && now !== pid;
+    });
+    await allAnswer(world);
+    const { failures, wrong, answered } = await load.stop();
+
+    expect(wrong).toEqual([]);
+    expect(failures.length, JSON.stringify(failures.slice(0, 10))).toBeLessThanOrEqual(inFlightMax);
+    expect(answered).toBeGreaterThan(20);
+    await stillTakesChanges(world);
+  });
+
+  it('the router: requests in flight fail, then connections are refused for less than a second', async () => {
+    const load = startLoad(world.stack.routerUrl, () => models, connections, 2);
+    await kill(world, 'roundhouse-system', 'roundhouse-router', 'router');
+    const killedAt = performance.now();
+    await allAnswer(world);
+    const { failures, wrong } = await load.stop();
+    const other = failures.filter(({ what }) => !what.includes('ECONNREFUSED'));
+    const lastRefused = Math.max(...failures.filter(({ what }) => what.includes('ECONNREFUSED')).map((f) => f.atMs), 0);
+
+    expect(wrong).toEqual([]);
+    expect(other.length, JSON.stringify(other.slice(0, 10))).toBeLessThanOrEqual(connections);
+    expect(lastRefused - killedAt).toBeLessThan(1_000);
+    await stillTakesChanges(world);
+  });
+});
+
+async function kill(world: World, namespace: string, pod: string, container: string): Promise<number> {
+  const pid = await pidOf(world.api, namespace, pod, container);
+  if (pid === undefined) throw new Error(`${container} of ${pod} does not run`);
+  process.kill(pid, 'SIGKILL');
+  return pid;
+}
+
+async function allAnswer(world: World): Promise<void> {
+  for (const { model, expected } of models) {
+    await until(`${model} answers`, async () =>
+      world.predict('fleet', model).then(
+        ({ value }) => value === expected,
+        () => false,
+      ),
+    );
+  }
+}
+
+/** A model added afterwards gets ready: the control path has recovered too, not only the data path. */
+async function stillTakesChanges(world: World): Promise<void> {
+  await world.apply(aModel('late', 'fleet', world.artifact('late', 99)));
+  await until('the late model answers', async () => (await world.predict('fleet', 'late')).value === 99);
+  await world.kubectl(['delete', 'tm', 'late', '--timeout=20s']);
+}

@@ -1,0 +1,655 @@
+import type { Socket } from 'node:net';
+import { Body } from './body.ts';
+import type { Core } from './core.ts';
+import type { Timed } from './deadlines.ts';
+import type { Answer, Exchange, Failure } from './exchange.ts';
+import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
+import { chunkedBody, methods } from './request-head.ts';
+import { untilClose } from './response-head.ts';
+import { isPrediction, routes } from './route.ts';
+import { persistence, splicedRequest, splicedResponse } from './splice.ts';
+import { type Receiver, Upstream, type UpstreamConnection } from './upstream.ts';
+
+const phases = {
+  /** Reads a head, or waits for one. */
+  idle: 0,
+  /** Has a request and no upstream that took it yet: parked, or its connection is being made. */
+  waiting: 1,
+  /** The request went to an upstream, as far as it has come. */
+  sent: 2,
+  /** The answer is on its way to the client. */
+  answering: 3,
+  /** Refused; the rest of the request's body is skipped. */
+  skipping: 4,
+  /** Nothing more will be read as a request; the client gets time to read the answer. */
+  lingering: 5,
+  closed: 6,
+} as const;
+
+/** A body part up to this size is copied behind its head, so that both go in one write; larger ones are not worth a copy. */
+const joinedSizeMax = 16 * 1024;
+/** What is left of a refused body is read up to here to keep the connection; beyond, closing is cheaper. */
+const skippedSizeMax = 64 * 1024;
+/** A client that still sends after its connection was given up is listened to this long, so that no reset eats our answer. */
+const lingerMs = 2_000;
+const lingerSizeMax = 1024 * 1024;
+/** Interim answers (100, 103) of one request. */
+const interimMax = 8;
+/** Attempts of one request, connections refused included: far more than a wait of 30 s with back-off needs. */
+const attemptsMax = 64;
+
+const none: readonly Upstream[] = [];
+
+/** How the answer's body is passed on. */
+const modes = { asIs: 0, dataOnly: 1, encode: 2 } as const;
+
+/** One client connection and the one request that it has at a time. */
+export class Client implements Exchange, Timed, Receiver {
+  tag: unknown;
+  attempt = 0;
+  tried: readonly Upstream[] = none;
+  upstream: Upstream | undefined;
+  status = 0;
+  reason: string | undefined;
+  startedMs = 0;
+
+  deadlineMs: number;
+  place = -1;
+
+  readonly #core: Core;
+  readonly #socket: Socket;
+  #phase: number = phases.idle;
+  /** Bytes not yet looked at: the beginning of a head, or requests sent ahead. */
+  #input: Buffer | undefined;
+  #inputAt = 0;
+  #reading = false;
+  #headBegun = false;
+  #forwarded: Buffer | undefined;
+
+  // The request.
+  #keepAlive = true;
+  #http10 = false;
+  #bodyless = false;
+  readonly #body = new Body();
+  /** The bytes that hold the head, and the first part of the body behind it; undefined when it cannot be sent again. */
+  #request: Buffer | undefined;
+  #requestStart = 0;
+  #pathCut = 0;
+  #bodyStart = 0;
+  #bodyEnd = 0;
+  /** Further parts of the body, to be sent, or sent again. */
+  #held: Buffer[] = [];
+  #heldSize = 0;
+  #parked = false;
+  #parkedUntilMs = 0;
+  #redialed = false;
+  #interim = 0;
+
+  // The answer.
+  #connection: UpstreamConnection | undefined;
+  #partialHead: Buffer | undefined;
+  readonly #answer = new Body();
+  #mode: number = modes.asIs;
+  #reusable = false;
+  #blocked = false;
+  #lingered = 0;
+
+  constructor(core: Core, socket: Socket) {
+    this.#core = core;
+    this.#socket = socket;
+    this.deadlineMs = core.deadlines.in(core.limits.idleTimeoutMs);
+    core.deadlines.add(this);
+    core.clients.add(this);
+    socket
+      .on('data', (chunk: Buffer) => this.#onData(chunk))
+      .on('drain', () => this.#onDrain())
+      .on('end', () => this.#onEnd())
+      .on('error', () => {}) // `close` follows
+      .on('close', () => this.#onClose());
+  }
+
+  /** Between requests, with nothing begun. */
+  get idle(): boolean {
+    return this.#phase === phases.idle && this.#input === undefined;
+  }
+
+  end(): void {
+    this.#phase = phases.lingering;
+    this.deadlineMs = this.#core.deadlines.in(lingerMs);
+    this.#socket.resume(); // to see its end
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // ---- what the client sends
+
+  #onData(chunk: Buffer): void {
+    switch (this.#phase) {
+      case phases.idle:
+        this.#keep(chunk);
+        this.#readHeads();
+        break;
+      case phases.waiting:
+      case phases.sent:
+      case phases.answering:
+        if (!this.#body.done) this.#readBody(chunk);
+        else {
+          this.#keep(chunk);
+          this.#socket.pause(); // one read ahead is all that a client may fill
+        }
+        break;
+      case phases.skipping:
+        this.#skip(chunk, 0);
+        break;
+      case phases.lingering:
+        this.#lingered += chunk.length;
+        if (this.#lingered > lingerSizeMax) this.#socket.destroy();
+        break;
+    }
+  }
+
+  #keep(chunk: Buffer, at = 0): void {
+    if (this.#input === undefined) {
+      this.#input = chunk;
+      this.#inputAt = at;
+    } else {
+      this.#input = Buffer.concat([this.#input.subarray(this.#inputAt), chunk.subarray(at)]);
+      this.#inputAt = 0;
+    }
+  }
+
+  #readHeads(): void {
+    if (this.#reading) return; // a refusal inside the loop ends in here: the loop goes on by itself
+    this.#reading = true;
+    const { head, deadlines, limits } = this.#core;
+    while (this.#phase === phases.idle && this.#input !== undefined) {
+      const bytes: Buffer = this.#input;
+      this.#core.headOwner = this;
+      const end = head.parse(bytes, this.#inputAt, bytes.length);
+      if (end === 0) {
+        if (!this.#headBegun) this.deadlineMs = deadlines.in(limits.headTimeoutMs);
+        this.#headBegun = true;
+        break;
+      }
+      this.#input = undefined;
+      this.#headBegun = false;
+      if (end < 0) this.#refuseUnread(malformed(-end));
+      else this.#begin(bytes, this.#inputAt, end);
+    }
+    this.#reading = false;
+  }
+
+  #begin(bytes: Buffer, start: number, end: number) {
+    const { head, clock } = this.#core;
+    this.startedMs = clock.monotonic();
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.tag = this.upstream = this.reason = undefined;
+    this.attempt = this.status = this.#interim = this.#parkedUntilMs = 0;
+    this.tried = none;
+    this.#redialed = false;
+    this.#keepAlive = head.keepAlive;
+    this.#http10 = head.http10;
+    this.#bodyless = head.method === methods.head;
+    this.#request = bytes;
+    this.#requestStart = start;
+    this.#phase = phases.waiting;
+    this.#body.begin(head.bodyLength, false);
+    this.#firstBody(bytes, end);
+    if (this.#body.broken) return this.#refuse(refusals.body);
+    this.#ask();
+  }
+
+  /** The part of the body that came with the head, and what is behind it. */
+  #firstBody(bytes: Buffer, start: number): void {
+    this.#bodyStart = this.#bodyEnd = start;
+    this.#held = [];
+    this.#heldSize = 0;
+    let at = start;
+    if (!this.#body.done && at < bytes.length) {
+      at = this.#body.run(bytes, at, bytes.length);
+      if (this.#body.kept) this.#bodyEnd = at;
+      this.#heldSize = this.#bodyEnd - start;
+      at = this.#runs(bytes, at);
+    }
+    if (at < bytes.length && !this.#body.broken) this.#keep(bytes, at);
+  }
+
+  #readBody(chunk: Buffer) {
+    const at = this.#runs(chunk, 0);
+    if (this.#body.broken) return this.#onBrokenBody();
+    if (at < chunk.length) {
+      this.#keep(chunk, at);
+      this.#socket.pause();
+    }
+    const sent = this.#phase !== phases.waiting;
+    if (sent && this.#phase === phases.sent) {
+      const { deadlines, limits } = this.#core;
+      this.deadlineMs = deadlines.in(this.#body.done ? limits.responseTimeoutMs : limits.idleTimeoutMs);
+    }
+    if (this.#heldSize < this.#core.limits.replaySizeMax) return;
+    if (!sent)
+      this.#socket.pause(); // until somebody takes it
+    else this.#forget();
+  }
+
+  /** Passes on, or holds, what is kept of the body in `bytes` from `at`. Returns where the body ended. */
+  #runs(bytes: Buffer, start: number): number {
+    let at = start;
+    while (at < bytes.length && !this.#body.done && !this.#body.broken) {
+      const from = at;
+      at = this.#body.run(bytes, from, bytes.length);
+      if (this.#body.kept && at > from)
+        this.#pass(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
+    }
+    if (this.#body.done && this.#body.tail !== undefined) {
+      this.#pass(this.#body.tail);
+      this.#body.tail = undefined;
+    }
+    return at;
+  }
+
+  #pass(part: Buffer): void {
+    if (this.#phase === phases.waiting || this.#request !== undefined) {
+      this.#held.push(part);
+      this.#heldSize += part.length;
+    }
+    if (this.#phase === phases.waiting || this.#connection === undefined) return;
+    if (!this.#connection.socket.write(part) && !this.#body.done) this.#socket.pause();
+  }
+
+  /** From now on the request cannot be sent again. */
+  #forget(): void {
+    this.#request = undefined;
+    if (this.#held.length > 0) this.#held = [];
+    this.#heldSize = 0;
+  }
+
+  #onBrokenBody() {
+    this.#keepAlive = false;
+    if (this.#phase === phases.answering) this.#fail('truncated');
+    else {
+      this.#release(false);
+      this.#refuse(refusals.body);
+    }
+  }
+
+  // ---- where it goes
+
+  resume(answer?: Answer): void {
+    if (!this.#parked) return;
+    this.#unpark();
+    this.#readAgain();
+    if (answer === undefined) this.#ask();
+    else this.#act(answer);
+  }
+
+  /** Asks where the request in the shared head goes, and sends it there. */
+  #ask() {
+    const { head, picker } = this.#core;
+    this.#pathCut = picker.pathCut?.(head, this) ?? 0;
+    if (!head.classify(this.#pathCut)) return this.#refuse(refusals.escape);
+    if (head.route === routes.unknown) return this.#refuse(refusals.path);
+    const post = isPrediction(head.route);
+    const wanted = post ? head.method === methods.post : head.method === methods.get || this.#bodyless;
+    if (!wanted) return this.#refuse(post ? postOnly : readOnly);
+    this.#act(picker.pick(head, this));
+  }
+
+  #act(answer: Answer) {
+    if (answer instanceof Upstream) this.#dispatch(answer, false);
+    else if (answer === 'parked') this.#park();
+    else this.#refuse(answer);
+  }
+
+  #park() {
+    const { limits, deadlines } = this.#core;
+    if (this.#core.parked >= limits.parkedMax) return this.#refuse(refusals.parkedMax);
+    if (this.#parkedUntilMs === 0) this.#parkedUntilMs = deadlines.in(limits.parkedMs);
+    this.#core.parked++;
+    this.#parked = true;
+    this.deadlineMs = this.#parkedUntilMs;
+  }
+
+  #unpark(): void {
+    if (!this.#parked) return;
+    this.#parked = false;
+    this.#core.parked--;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+  }
+
+  #dispatch(upstream: Upstream, fresh: boolean) {
+    this.upstream = upstream;
+    const connection = upstream.attach(this, fresh);
+    if (connection === undefined) return this.#refuse(refusals.connections);
+    this.#connection = connection;
+    if (connection.connected) this.#send(connection);
+  }
+
+  onConnected(): void {
+    this.#send(this.#connection!);
+  }
+
+  /** Brings the request back into the shared head, which other requests used meanwhile. */
+  #readAgain(): void {
+    if (this.#core.headOwner === this) return;
+    this.#core.headOwner = this;
+    this.#core.head.parse(this.#request!, this.#requestStart, this.#request!.length);
+    this.#core.head.classify(this.#pathCut);
+  }
+
+  #send(connection: UpstreamConnection): void {
+    this.#readAgain();
+    const { head, limits, deadlines } = this.#core;
+    const { socket } = connection;
+    const joined = this.#bodyEnd - this.#bodyStart <= joinedSizeMax;
+    const id = head.hasRequestId ? undefined : this.#core.nextRequestId();
+    this.#phase = phases.sent;
+    if (!joined || this.#held.length > 0) socket.cork();
+    let flowing = socket.write(
+      splicedRequest(head, this.#addedLines(), id, this.#bodyStart, joined ? this.#bodyEnd : this.#bodyStart),
+    );
+    if (!joined) flowing = socket.write(this.#request!.subarray(this.#bodyStart, this.#bodyEnd));
+    for (const part of this.#held) flowing = socket.write(part);
+    if (!joined || this.#held.length > 0) socket.uncork();
+    if (this.#heldSize >= limits.replaySizeMax) this.#forget();
+    this.deadlineMs = deadlines.in(this.#body.done ? limits.responseTimeoutMs : limits.idleTimeoutMs);
+    if (!this.#body.done) {
+      if (flowing) this.#socket.resume();
+      else this.#socket.pause();
+    }
+  }
+
+  #addedLines(): Buffer {
+    if (!this.#core.forwardedFor) return this.#core.added;
+    this.#forwarded ??= Buffer.concat([
+      Buffer.from(`x-forwarded-for: ${this.#socket.remoteAddress ?? 'unknown'}\r\n`),
+      this.#core.added,
+    ]);
+    return this.#forwarded;
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#body.done) this.#socket.resume();
+  }
+
+  onUpstreamClosed(failed: boolean): void {
+    const connection = this.#connection!;
+    const begun = this.#partialHead !== undefined;
+    if (this.#phase === phases.answering) {
+      if (!failed && this.#answer.finish()) this.#endAnswer();
+      else this.#fail('truncated');
+    } else if (this.#phase === phases.waiting) this.#retry('connect');
+    else if (connection.reused && !begun && !this.#redialed && this.#request !== undefined) {
+      // It was closed while idle, most likely before our request arrived: that is nobody's failure.
+      this.#redialed = true;
+      this.#release(false);
+      this.#phase = phases.waiting;
+      this.#dispatch(this.upstream!, true);
+    } else this.#retry('reset');
+  }
+
+  /** The upstream failed before the client got anything. */
+  #retry(failure: Failure) {
+    const { picker } = this.#core;
+    const upstream = this.upstream!;
+    const sent = this.#phase === phases.sent;
+    this.#release(false);
+    picker.onFailure?.(upstream, failure, this);
+    const harmless = !sent || failure === 'not-here' || (failure === 'reset' && this.#safe());
+    if (!harmless || this.#request === undefined || this.#interim > 0 || ++this.attempt > attemptsMax) {
+      return this.#refuse(refusalFor(failure));
+    }
+    if (sent) this.tried = [...this.tried.slice(-7), upstream]; // the last eight are enough to avoid
+    this.#phase = phases.waiting;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.#readAgain();
+    this.#act(picker.pick(this.#core.head, this));
+  }
+
+  /** RFC 9110 9.2.1: GET and HEAD, which is all that passes besides POST, ask for nothing to be done. */
+  #safe(): boolean {
+    this.#readAgain();
+    return this.#core.head.method !== methods.post;
+  }
+
+  #release(reusable: boolean): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    this.#connection = undefined;
+    this.#partialHead = undefined;
+    this.upstream!.detach(connection, reusable);
+  }
+
+  // ---- what the upstream answers
+
+  onAnswer(connection: UpstreamConnection, bytes: Buffer, end: number): boolean {
+    if (this.#phase === phases.answering) {
+      this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
+      return this.#answerBody(connection, bytes, 0, end);
+    }
+    if (this.#partialHead === undefined) return this.#answerHead(connection, bytes, end);
+    const all = Buffer.concat([this.#partialHead, bytes.subarray(0, end)]);
+    return this.#answerHead(connection, all, all.length);
+  }
+
+  #answerHead(connection: UpstreamConnection, bytes: Buffer, end: number): boolean {
+    const { responseHead } = this.#core;
+    for (let at = 0; ; ) {
+      const headEnd = responseHead.parse(bytes, at, end);
+      if (headEnd === 0) {
+        this.#partialHead = Buffer.from(bytes.subarray(at, end));
+        return true;
+      }
+      if (headEnd < 0 || responseHead.status === 101) return this.#broken();
+      if (responseHead.status >= 200) return this.#final(connection, bytes, headEnd, end);
+      if (++this.#interim > interimMax) return this.#broken();
+      if (!this.#http10) this.#socket.write(splicedResponse(responseHead, untilClose, persistence.implied, 0, 0));
+      this.#partialHead = undefined;
+      at = headEnd;
+    }
+  }
+
+  #broken(): boolean {
+    this.#retry('protocol');
+    return false;
+  }
+
+  #final(connection: UpstreamConnection, bytes: Buffer, at: number, end: number): boolean {
+    const head = this.#core.responseHead;
+    if (head.notHere && this.#core.trustNotHere && this.#request !== undefined && this.#interim === 0) {
+      this.#answer.begin(head.bodyLength, false);
+      const whole = this.#answer.run(bytes, at, end) === end && this.#answer.done && head.keepAlive && this.#body.done;
+      this.#release(whole);
+      this.#retry('not-here');
+      return whole;
+    }
+    const bodyless = this.#bodyless || head.status === 204 || head.status === 304;
+    const length = bodyless ? 0 : head.bodyLength;
+    if (length === chunkedBody) this.#mode = this.#http10 ? modes.dataOnly : modes.asIs;
+    else this.#mode = length === untilClose && !this.#http10 ? modes.encode : modes.asIs;
+    this.#answer.begin(length, this.#mode === modes.dataOnly);
+    const first = end > at && length !== 0 ? this.#answer.run(bytes, at, end) : at;
+    const joins = this.#answer.kept && this.#mode !== modes.encode && first - at <= joinedSizeMax && first > at;
+    if (this.#answer.broken || (this.#answer.done && first < end && this.#answer.tail === undefined))
+      return this.#broken();
+    this.#reusable = head.keepAlive && length !== untilClose;
+    this.status = head.status;
+    const endless = this.#http10 && length < 0;
+    if (this.#core.closing || endless || !this.#body.done) this.#keepAlive = false;
+    this.#phase = phases.answering;
+    this.#forget();
+    this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
+    const announced = head.status === 204 || endless ? untilClose : this.#announced(head.bodyLength, bodyless);
+    this.#write(splicedResponse(head, announced, this.#persistence(), at, joins ? first : at));
+    if (!joins && first > at && this.#answer.kept) this.#writeShared(connection, bytes, at, first);
+    return this.#answerBody(connection, bytes, first, end);
+  }
+
+  /** The framing that the client is told. */
+  #announced(length: number, bodyless: boolean): number {
+    if (length !== untilClose) return length;
+    return bodyless ? untilClose : chunkedBody;
+  }
+
+  #persistence(): number {
+    if (!this.#keepAlive) return persistence.close;
+    return this.#http10 ? persistence.keepAlive : persistence.implied;
+  }
+
+  /** Passes on the body from `at`. Returns whether to read on. */
+  #answerBody(connection: UpstreamConnection, bytes: Buffer, start: number, end: number): boolean {
+    const answer = this.#answer;
+    let at = start;
+    while (at < end && !answer.done && !answer.broken) {
+      const from = at;
+      at = answer.run(bytes, from, end);
+      if (answer.kept && at > from) this.#writeShared(connection, bytes, from, at);
+    }
+    // More than was announced, or framing that makes no sense: the client must be able to tell this from success.
+    if (answer.broken || (answer.done && at < end)) {
+      this.#fail('truncated');
+      return false;
+    }
+    if (!answer.done) return !this.#blocked;
+    this.#endAnswer();
+    return true;
+  }
+
+  #writeShared(connection: UpstreamConnection, bytes: Buffer, start: number, end: number): void {
+    if (this.#mode === modes.encode) this.#socket.write(`${(end - start).toString(16)}\r\n`);
+    this.#write(bytes.subarray(start, end));
+    if (this.#mode === modes.encode) this.#write(Buffer.from('\r\n'));
+    if (this.#socket.writableLength > 0) connection.retained = true;
+  }
+
+  #write(part: Buffer): void {
+    if (!this.#socket.write(part)) this.#blocked = true;
+  }
+
+  #onDrain(): void {
+    this.#blocked = false;
+    if (this.#phase !== phases.answering) return;
+    this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
+    this.#connection?.socket.resume();
+  }
+
+  #endAnswer(): void {
+    if (this.#mode === modes.encode) this.#socket.write('0\r\n\r\n');
+    else if (this.#answer.tail !== undefined && this.#mode === modes.asIs) this.#socket.write(this.#answer.tail);
+    this.#release(this.#reusable && this.#body.done);
+    this.#finish();
+  }
+
+  // ---- how it ends
+
+  /** Answers the request ourselves. Nothing of another answer has gone out, except interim ones. */
+  #refuse(refusal: Refusal): void {
+    this.#release(false);
+    this.status = refusal.status;
+    this.reason = refusal.reason;
+    if (this.#core.closing || this.#body.broken || this.#body.left > skippedSizeMax) this.#keepAlive = false;
+    this.#socket.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless));
+    this.#finish();
+  }
+
+  /** A head that could not be read: there is no request, and what follows it means nothing. */
+  #refuseUnread(refusal: Refusal): void {
+    this.#socket.write(renderedRefusal(refusal, persistence.close, false));
+    this.end();
+  }
+
+  #finish() {
+    this.#unpark();
+    this.#forget();
+    this.#core.picker.onDone?.(this);
+    this.upstream = undefined;
+    this.tried = none;
+    this.tag = undefined;
+    if (!this.#keepAlive) return this.end();
+    this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
+    this.#phase = this.#body.done ? phases.idle : phases.skipping;
+    this.#socket.resume();
+    if (this.#input !== undefined) this.#readHeads();
+  }
+
+  #skip(chunk: Buffer, start: number) {
+    let at = start;
+    while (at < chunk.length && !this.#body.done && !this.#body.broken) at = this.#body.run(chunk, at, chunk.length);
+    if (this.#body.broken) return this.end();
+    if (!this.#body.done) return;
+    this.#phase = phases.idle;
+    if (at < chunk.length) this.#keep(chunk, at);
+    this.#readHeads();
+  }
+
+  /** The answer has begun and cannot be completed: a reset is the one end that no client takes for success. */
+  #fail(reason: string): void {
+    this.reason = reason;
+    this.#close();
+    this.#socket.resetAndDestroy();
+  }
+
+  #close(): void {
+    const active = this.#phase === phases.waiting || this.#phase === phases.sent || this.#phase === phases.answering;
+    this.#phase = phases.closed;
+    this.#input = undefined;
+    if (!active) return;
+    this.#unpark();
+    this.#release(false);
+    this.#forget();
+    this.#core.picker.onDone?.(this);
+  }
+
+  #onEnd(): void {
+    // RFC 9112 9.6 lets a client close its half and wait, but none does: it has gone, and what it asked for is stopped.
+    if (this.#phase === phases.waiting || this.#phase === phases.sent || this.#phase === phases.answering) {
+      this.#socket.destroy();
+    }
+  }
+
+  #onClose(): void {
+    this.#core.deadlines.remove(this);
+    this.#core.clients.delete(this);
+    if (this.#core.headOwner === this) this.#core.headOwner = undefined;
+    if (this.#phase !== phases.closed) this.reason ??= 'client-gone';
+    this.#close();
+  }
+
+  onDeadline(): void {
+    switch (this.#phase) {
+      case phases.idle:
+        if (this.#headBegun) this.#refuseUnread(refusals.headTimeout);
+        else this.end();
+        break;
+      case phases.waiting:
+        if (this.#parked) this.#refuse(refusals.parkedMs);
+        break;
+      case phases.sent:
+        if (this.#body.done) this.#retry('timeout');
+        else this.#refuse(refusals.bodyTimeout);
+        break;
+      case phases.answering:
+        this.#fail('truncated');
+        break;
+      default:
+        this.#socket.destroy();
+    }
+  }
+}
+
+function refusalFor(failure: Failure): Refusal {
+  switch (failure) {
+    case 'connect':
+    case 'not-here':
+      return refusals.connect;
+    case 'reset':
+      return refusals.reset;
+    case 'protocol':
+      return refusals.protocol;
+    case 'timeout':
+      return refusals.timeout;
+  }
+}

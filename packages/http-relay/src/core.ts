@@ -1,0 +1,30 @@
+import type { Clock } from '@roundhouse/base';
+import type { Client } from './client.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Picker } from './exchange.ts';
+import type { Limits } from './limits.ts';
+import type { RequestHead } from './request-head.ts';
+import type { ResponseHead } from './response-head.ts';
+
+/** What the connections of one relay share. */
+export type Core = {
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly deadlines: Deadlines;
+  readonly picker: Picker;
+  /** Field lines added to each request. */
+  readonly added: Buffer;
+  /** Whether `x-forwarded-for` is among them. */
+  readonly forwardedFor: boolean;
+  /** Whether upstreams are agents, whose "not here" is to be believed. */
+  readonly trustNotHere: boolean;
+  readonly head: RequestHead;
+  readonly responseHead: ResponseHead;
+  /** Whose request is in `head`. */
+  headOwner: Client | undefined;
+  readonly clients: Set<Client>;
+  closing: boolean;
+  /** Requests that wait in `pick`'s name. */
+  parked: number;
+  nextRequestId(): string;
+};

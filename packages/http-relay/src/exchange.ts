@@ -1,0 +1,43 @@
+import type { Refusal } from './refusal.ts';
+import type { RequestHead } from './request-head.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Where a request goes: on, back, or nowhere yet. Who says `parked` calls `resume` later. */
+export type Answer = Upstream | Refusal | 'parked';
+
+/** Why an upstream did not answer a request. */
+export type Failure = 'connect' | 'reset' | 'timeout' | 'protocol' | 'not-here';
+
+/** One request and its answer. The object is reused by its connection: forget it after `onDone`. */
+export type Exchange = {
+  /** Whatever the picker wants to find again in its other callbacks. Undefined when a request begins. */
+  tag: unknown;
+  /** How often `pick` was asked before. */
+  readonly attempt: number;
+  /** Upstreams that were sent this request and have not answered it, in order. */
+  readonly tried: readonly Upstream[];
+  /** Where it is, or was last. */
+  readonly upstream: Upstream | undefined;
+  /** Of the answer, ours or the upstream's; 0 when the client got none. */
+  readonly status: number;
+  /** The reason in `x-roundhouse-reason` when we refused; `client-gone` or `truncated` when the answer did not arrive whole. */
+  readonly reason: string | undefined;
+  /** When the head was there, in the clock's monotonic milliseconds. */
+  readonly startedMs: number;
+  /** Goes on with a parked request; without `answer` by asking `pick` again. Does nothing for one that is not parked. */
+  resume(answer?: Answer): void;
+};
+
+export type Picker = {
+  /**
+   * Bytes to cut from the front of the path before it is classified (0 for none): for path prefixes that stand for a host.
+   * Asked before `pick`, again when a parked request is resumed.
+   */
+  pathCut?(head: RequestHead, exchange: Exchange): number;
+  /** Asked for each request whose path is served, and again for each retry. Must not throw, and must not keep `head`. */
+  pick(head: RequestHead, exchange: Exchange): Answer;
+  /** An upstream failed a request, which may be retried. */
+  onFailure?(upstream: Upstream, failure: Failure, exchange: Exchange): void;
+  /** Once for each request whose head was understood, whatever became of it. */
+  onDone?(exchange: Exchange): void;
+};

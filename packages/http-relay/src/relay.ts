@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import type { Clock, Random } from '@roundhouse/base';
+import { Client } from './client.ts';
+import type { Core } from './core.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Picker } from './exchange.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { RequestHead } from './request-head.ts';
+import { ResponseHead } from './response-head.ts';
+import { type Address, Upstream } from './upstream.ts';
+
+export type RelayOptions = Picker & {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits?: Partial<Limits>;
+  /** Our name in `via`. */
+  readonly name: string;
+  /** Adds `x-forwarded-for`. For the relay that faces clients. */
+  readonly forwardedFor?: boolean;
+  /** Retries elsewhere what an upstream says it has not. For a relay whose upstreams are agents. */
+  readonly trustNotHere?: boolean;
+};
+
+export type Relay = {
+  /** An upstream with connections of its own. Retire it when it is gone. */
+  upstream(address: Address): Upstream;
+  listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }>;
+  /** Accepts nothing more, finishes what is in flight, then closes. When `signal` aborts, cuts off what is left. */
+  close(signal: AbortSignal): Promise<void>;
+  readonly stats: { readonly connections: number; readonly parked: number };
+};
+
+/** Reads requests, asks `pick` where each one goes, and moves the bytes. Serves one port. */
+export function createRelay(options: RelayOptions): Relay {
+  const limits = { ...defaultLimits, ...options.limits };
+  const deadlines = new Deadlines(options.clock);
+  const prefix = Math.floor(options.random() * 2 ** 48).toString(36);
+  let requests = 0;
+  const core: Core = {
+    clock: options.clock,
+    limits,
+    deadlines,
+    picker: options,
+    added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
+    forwardedFor: options.forwardedFor ?? false,
+    trustNotHere: options.trustNotHere ?? false,
+    head: new RequestHead(),
+    responseHead: new ResponseHead(),
+    headOwner: undefined,
+    clients: new Set(),
+    closing: false,
+    parked: 0,
+    nextRequestId: () => `${prefix}-${(requests++).toString(36)}`,
+  };
+  const server = createServer({ noDelay: true }, (socket) => new Client(core, socket));
+  server.maxConnections = limits.connectionsMax;
+
+  return {
+    upstream: (address) => new Upstream(core, address),
+    async listen(address) {
+      server.listen(address.port, address.host, 1024);
+      await once(server, 'listening');
+      return { port: (server.address() as AddressInfo).port };
+    },
+    async close(signal) {
+      core.closing = true;
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      for (const client of core.clients) if (client.idle) client.end();
+      const cut = () => {
+        for (const client of core.clients) client.destroy();
+      };
+      if (signal.aborted) cut();
+      signal.addEventListener('abort', cut, { once: true });
+      await closed;
+      signal.removeEventListener('abort', cut);
+    },
+    stats: {
+      get connections() {
+        return core.clients.size;
+      },
+      get parked() {
+        return core.parked;
+      },
+    },
+  };
+}

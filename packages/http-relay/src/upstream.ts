@@ -1,0 +1,172 @@
+import { connect, type Socket } from 'node:net';
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { Limits } from './limits.ts';
+
+export type Address = { readonly host: string; readonly port: number } | { readonly socketPath: string };
+
+/** Bytes read at a time. Large answers gain nothing beyond; small ones touch only the first page of it. */
+const readSize = 64 * 1024;
+
+/** Whoever uses a connection now. */
+export type Receiver = {
+  onConnected(): void;
+  /** `[0, end)` came; the bytes are overwritten afterwards unless `connection.retained` is set. False stops reading. */
+  onAnswer(connection: UpstreamConnection, bytes: Buffer, end: number): boolean;
+  onUpstreamDrain(): void;
+  /** `failed`: with an error, or before it was connected. */
+  onUpstreamClosed(failed: boolean): void;
+};
+
+export type UpstreamDeps = { readonly deadlines: Deadlines; readonly limits: Limits };
+
+/** Where requests can go: a replica, or the model server in the pod. Holds the connections to it. */
+export class Upstream {
+  readonly address: Address;
+  /** Requests that it has now, for picking. */
+  inFlight = 0;
+  /** Whatever the owner wants to find again from an upstream. */
+  tag: unknown;
+  readonly #deps: UpstreamDeps;
+  readonly #idle: UpstreamConnection[] = [];
+  #open = 0;
+  #retired = false;
+
+  constructor(deps: UpstreamDeps, address: Address) {
+    this.#deps = deps;
+    this.address = address;
+  }
+
+  /** A connection for one request: the one used last, or (also when `fresh` is asked for) a new one. Undefined when full. */
+  attach(receiver: Receiver, fresh: boolean): UpstreamConnection | undefined {
+    let connection = fresh ? undefined : this.#idle.pop();
+    if (connection === undefined) {
+      if (this.#open >= this.#deps.limits.upstreamConnectionsMax) return undefined;
+      connection = this.#dial();
+    }
+    connection.receiver = receiver;
+    if (connection.connected) connection.deadlineMs = Number.POSITIVE_INFINITY;
+    this.inFlight++;
+    return connection;
+  }
+
+  /** The request is over; `reusable` says whether another may follow. */
+  detach(connection: UpstreamConnection, reusable: boolean): void {
+    connection.receiver = undefined;
+    this.inFlight--;
+    if (
+      !reusable ||
+      this.#retired ||
+      connection.socket.destroyed ||
+      this.#idle.length >= this.#deps.limits.upstreamIdleMax
+    ) {
+      connection.socket.destroy();
+      return;
+    }
+    connection.reused = true;
+    connection.deadlineMs = this.#deps.deadlines.in(this.#deps.limits.upstreamIdleTimeoutMs);
+    this.#idle.push(connection);
+  }
+
+  /** Tries to connect, and keeps the connection for the next request. */
+  probe(onResult: (connected: boolean) => void): void {
+    const connection = this.#dial();
+    connection.receiver = {
+      onConnected: () => {
+        this.inFlight++; // detach takes it back
+        this.detach(connection, true);
+        connection.reused = false;
+        onResult(true);
+      },
+      onAnswer: () => false,
+      onUpstreamDrain: () => {},
+      onUpstreamClosed: () => onResult(false),
+    };
+  }
+
+  /** No more requests: idle connections go now, the others after their request. */
+  retire(): void {
+    this.#retired = true;
+    for (const connection of this.#idle.splice(0)) connection.socket.destroy();
+  }
+
+  #dial(): UpstreamConnection {
+    this.#open++;
+    return new UpstreamConnection(this.#deps, this.address, (connection) => {
+      this.#open--;
+      const at = this.#idle.indexOf(connection);
+      if (at >= 0) this.#idle.splice(at, 1);
+    });
+  }
+}
+
+export class UpstreamConnection implements Timed {
+  readonly socket: Socket;
+  receiver: Receiver | undefined;
+  connected = false;
+  /** It has carried a request before: the other side may have closed it meanwhile. */
+  reused = false;
+  /** The bytes just read are still needed: the next read goes into a new buffer. */
+  retained = false;
+  deadlineMs: number;
+  place = -1;
+  #buffer = Buffer.allocUnsafeSlow(readSize);
+
+  constructor(
+    { deadlines, limits }: UpstreamDeps,
+    address: Address,
+    onClosed: (connection: UpstreamConnection) => void,
+  ) {
+    const onread = { buffer: () => this.#buffer, callback: (size: number) => this.#read(size) };
+    this.socket =
+      'socketPath' in address
+        ? connect({ path: address.socketPath, onread })
+        : connect({
+            host: address.host,
+            port: address.port,
+            noDelay: true,
+            keepAlive: true,
+            autoSelectFamily: false,
+            onread,
+          });
+    this.deadlineMs = deadlines.in(limits.connectTimeoutMs);
+    deadlines.add(this);
+    let failed = false;
+    const closed = () => {
+      deadlines.remove(this);
+      const { receiver } = this;
+      this.receiver = undefined;
+      onClosed(this);
+      receiver?.onUpstreamClosed(failed || !this.connected);
+    };
+    this.socket
+      .on('connect', () => {
+        this.connected = true;
+        this.deadlineMs = Number.POSITIVE_INFINITY;
+        this.receiver?.onConnected();
+      })
+      .on('drain', () => this.receiver?.onUpstreamDrain())
+      .on('error', () => {
+        failed = true;
+      })
+      .on('end', () => this.socket.destroy())
+      .on('close', closed);
+  }
+
+  onDeadline(): void {
+    this.socket.destroy(); // not connected in time, or idle for long
+  }
+
+  #read(size: number): boolean {
+    const { receiver } = this;
+    if (receiver === undefined) {
+      this.socket.destroy(); // nobody asked for this
+      return false;
+    }
+    const more = receiver.onAnswer(this, this.#buffer, size);
+    if (this.retained) {
+      this.retained = false;
+      this.#buffer = Buffer.allocUnsafeSlow(readSize);
+    }
+    return more;
+  }
+}

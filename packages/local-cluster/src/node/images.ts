@@ -1,0 +1,89 @@
+import { CodedError } from '@roundhouse/base';
+import { type Container, type Pod, type PodPorts, resolvePort } from '../workloads/kinds.ts';
+
+/** A process to start; `env` is its whole environment. */
+export type Command = {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+};
+
+/** What an image sees of the container that it is to run. Paths in `args` and `env` are already those of this machine. */
+export type ContainerView = {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** The port on 127.0.0.1 behind a port of the pod. */
+  port(containerPort: number): number;
+  /** The directory behind a path in the container. */
+  path(mountPath: string): string;
+  readonly podIp: string;
+};
+
+/** How each image is run: images are programs on this machine. */
+export type Images = Readonly<Record<string, (container: ContainerView) => Command>>;
+
+/** Throws `cluster/image` for an image that is not in the map, and `cluster/container` for what no process can do. */
+export function commandFor(
+  images: Images,
+  pod: Pod,
+  container: Container,
+  place: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly ports: PodPorts;
+    readonly mounts: Mounts;
+    readonly podIp: string;
+  },
+): Command {
+  const image = images[container.image];
+  if (image === undefined) {
+    const known = Object.keys(images).join(', ');
+    throw new CodedError('cluster/image', `the local cluster cannot run image ${container.image}; it has ${known}`);
+  }
+  const problem = unsupportedIn(container);
+  if (problem !== undefined) throw new CodedError('cluster/container', problem);
+  const { env, ports, mounts, podIp } = place;
+  const translate = (text: string) => translatePaths(text, mounts);
+  return image({
+    args: (container.args ?? []).map((arg) => translate(expand(arg, env))),
+    env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, translate(value)])),
+    port(containerPort) {
+      const port = resolvePort(pod.spec, ports, containerPort);
+      if (port !== undefined) return port;
+      const message = `container ${container.name} needs port ${containerPort}, but no container of the pod declares it under "ports"`;
+      throw new CodedError('cluster/container', message);
+    },
+    path: translate,
+    podIp,
+  });
+}
+
+function unsupportedIn({ command, lifecycle, startupProbe, readinessProbe, livenessProbe }: Container) {
+  if (command !== undefined) return 'the local cluster runs images as programs of this machine: leave "command" out';
+  if (lifecycle?.postStart !== undefined) return 'the local cluster has no postStart hooks';
+  if (lifecycle?.preStop !== undefined && lifecycle.preStop.httpGet === undefined) {
+    return 'the local cluster has httpGet preStop hooks only';
+  }
+  for (const probe of [startupProbe, readinessProbe, livenessProbe]) {
+    if (probe === undefined || probe.httpGet !== undefined || probe.tcpSocket !== undefined) continue;
+    return 'the local cluster has httpGet and tcpSocket probes only: containers have no shell to run exec in';
+  }
+  return undefined;
+}
+
+/** Replaces `$(NAME)` by the variable's value; unknown ones stay, and `$$(NAME)` is a literal `$(NAME)`. */
+export function expand(text: string, env: Readonly<Record<string, string>>): string {
+  return text.replaceAll(/\$\$|\$\(([A-Za-z_.-][\w.-]*)\)/g, (match, name: string | undefined) =>
+    name === undefined ? '$' : (env[name] ?? match),
+  );
+}
+
+/** Paths in the container and where they are on this machine, longest first. */
+export type Mounts = readonly { readonly mountPath: string; readonly directory: string }[];
+
+/** Rewrites each mount path that stands as a whole path, or as the start of one, in an argument, list, URL or assignment. */
+export function translatePaths(text: string, mounts: Mounts): string {
+  if (mounts.length === 0) return text;
+  const paths = mounts.map(({ mountPath }) => RegExp.escape(mountPath)).join('|');
+  const pattern = new RegExp(`(?<=^|[=:,;\\s"'\\[(]|://)(?:${paths})(?=$|[/:,;\\s"'\\])])`, 'g');
+  return text.replaceAll(pattern, (path) => mounts.find(({ mountPath }) => mountPath === path)?.directory ?? path);
+}

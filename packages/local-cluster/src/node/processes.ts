@@ -1,0 +1,140 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Log } from '@roundhouse/telemetry';
+import type { Command } from './images.ts';
+
+export type Process = {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** The exit code as a shell gives it: 128 + the signal's number when a signal ended it. */
+  readonly exited: Promise<number>;
+  /** Asks the process itself to end. */
+  terminate(): void;
+  /** Ends it and all that it started, at once. */
+  kill(): void;
+};
+
+export type Processes = {
+  /** Starts a process in a group of its own, so that Ctrl-C in the terminal reaches us and not our children. */
+  spawn(command: Command, cwd: string): Promise<Process>;
+  close(): void;
+};
+
+type Entry = { readonly pid: number; readonly identity: string };
+
+// Holds the ids of our process groups (one line is the whole list) and ends them when we are gone, whatever ended us.
+// A shell, since it needs a hundredth of the memory of another Node.js.
+const watcherScript = `trap '' INT TERM HUP
+pids=
+while read -r line; do pids=$line; done
+for pid in $pids; do kill -s KILL -- "-$pid"; done`;
+
+/** Starts processes and sees to it that none outlives us. `file` keeps their ids, for the start after a hard end. */
+export function openProcesses({ file, log }: { readonly file: string; readonly log: Log }): Processes {
+  const running = new Map<number, Entry>();
+  let watcher: ChildProcess | undefined;
+  let closed = false;
+
+  mkdirSync(dirname(file), { recursive: true });
+  endOrphans(file, log);
+
+  const startWatcher = () => {
+    watcher = spawn('/bin/sh', ['-c', watcherScript], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+    watcher.on('error', (error) => log.warn({ err: error }, 'nothing ends the containers if this process is killed'));
+    watcher.stdin?.on('error', () => {}); // its exit, which comes next, says it all
+    watcher.once('exit', () => {
+      if (closed) return;
+      startWatcher();
+      record();
+    });
+    watcher.unref();
+  };
+
+  const record = () => {
+    watcher?.stdin?.write(`${[...running.keys()].join(' ')}\n`);
+    writeFileSync(`${file}.new`, JSON.stringify([...running.values()]));
+    renameSync(`${file}.new`, file);
+  };
+
+  startWatcher();
+  record();
+
+  return {
+    async spawn({ file: program, args, env }, cwd) {
+      if (closed) throw new Error('the node is closed');
+      const child = spawn(program, [...args], {
+        cwd,
+        env: { ...env },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const exited = new Promise<number>((resolve) => {
+        child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
+      });
+      await once(child, 'spawn');
+      const pid = child.pid as number;
+      running.set(pid, { pid, identity: identityOf(pid) ?? '' });
+      record();
+      const kill = () => endGroup(pid);
+      return {
+        stdout: child.stdout,
+        stderr: child.stderr,
+        exited: exited.then((code) => {
+          kill(); // what it started and left behind
+          running.delete(pid);
+          record();
+          return code;
+        }),
+        terminate: () => child.kill('SIGTERM'),
+        kill,
+      };
+    },
+    close() {
+      closed = true;
+      for (const pid of running.keys()) endGroup(pid);
+      watcher?.stdin?.end();
+    },
+  };
+}
+
+/** Ends what an earlier run left; a process that merely has the same id now is left alone. */
+function endOrphans(file: string, log: Log): void {
+  let entries: readonly Entry[];
+  try {
+    entries = JSON.parse(readFileSync(file, 'utf8')) as readonly Entry[];
+  } catch {
+    return; // there was no earlier run
+  }
+  for (const { pid, identity } of entries) {
+    if (identity === '' || identityOf(pid) !== identity) continue;
+    log.warn({ pid }, 'ending a container that an earlier run left behind');
+    endGroup(pid);
+  }
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // all of it has ended
+  }
+}
+
+/** When the process started: together with its id it is one process only. */
+function identityOf(pid: number): string | undefined {
+  try {
+    if (process.platform !== 'linux')
+      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The fields after the name, which may hold anything: the state, and 19 fields on the start time in ticks since boot.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z') return undefined; // it has ended, and nobody has asked how
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
+  } catch {
+    return undefined; // it has ended
+  }
+}

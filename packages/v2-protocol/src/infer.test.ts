@@ -1,0 +1,213 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  type DataType,
+  dataTypes,
+  decodeInferRequest,
+  decodeInferResponse,
+  type Encoded,
+  elementCount,
+  encodeInferRequest,
+  encodeInferResponse,
+  InferenceError,
+  layoutOf,
+  type Tensor,
+} from './index.ts';
+
+const encoder = new TextEncoder();
+const bytesOf = ({ body }: Encoded) => (typeof body === 'string' ? encoder.encode(body) : body);
+const lengthOf = ({ jsonLength }: Encoded) => (jsonLength === undefined ? undefined : String(jsonLength));
+const decode = (request: unknown) =>
+  decodeInferRequest(encoder.encode(typeof request === 'string' ? request : JSON.stringify(request)), undefined);
+const single = (datatype: string, shape: unknown, data: unknown) => ({
+  inputs: [{ name: 'x', datatype, shape, data }],
+});
+
+function anyElements(datatype: DataType, count: number): fc.Arbitrary<Tensor['data']> {
+  const { kind, create, min, max, sizeBytes } = layoutOf(datatype);
+  const list = <T>(element: fc.Arbitrary<T>) => fc.array(element, { minLength: count, maxLength: count });
+  if (kind === 'bytes') return list(fc.string().map((text) => encoder.encode(text)));
+  const fill = (values: readonly (number | bigint)[]) => {
+    const target = create(count) as Float64Array;
+    target.set(values as number[]);
+    return target;
+  };
+  if (kind === 'big-integer') return list(fc.bigInt({ min, max })).map(fill);
+  if (kind === 'float') {
+    const element = sizeBytes === 4 ? fc.float({ noDefaultInfinity: true }) : fc.double({ noDefaultInfinity: true });
+    return list(element.map((value) => (Object.is(value, -0) ? 0 : value))).map(fill);
+  }
+  const [low, high] = kind === 'half' ? [0, 65_535] : kind === 'bool' ? [0, 1] : [Number(min), Number(max)];
+  return list(fc.integer({ min: low, max: high })).map(fill);
+}
+
+const anyTensor = (name: string, types: readonly DataType[]): fc.Arbitrary<Tensor> =>
+  fc
+    .tuple(fc.constantFrom(...types), fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }))
+    .chain(([datatype, shape]) =>
+      anyElements(datatype, elementCount(shape)).map((data) => ({ name, datatype, shape, data })),
+    );
+
+const inJson = dataTypes.filter((datatype) => layoutOf(datatype).kind !== 'half');
+const request = (inputs: readonly Tensor[]) => ({ id: 'a', parameters: { priority: 1 }, inputs, outputs: [] });
+
+describe('an inference request', () => {
+  it('comes back as it was, through JSON', () => {
+    fc.assert(
+      fc.property(anyTensor('x', inJson), anyTensor('y', inJson), (x, y) => {
+        const encoded = encodeInferRequest(request([x, y]));
+
+        expect(decodeInferRequest(bytesOf(encoded), undefined)).toEqual(request([x, y]));
+      }),
+    );
+  });
+
+  it('comes back as it was, with some tensors as bytes', () => {
+    fc.assert(
+      fc.property(anyTensor('x', dataTypes), anyTensor('y', inJson), (x, y) => {
+        fc.pre(elementCount(x.shape) > 0);
+        const encoded = encodeInferRequest(request([y, x]), new Set(['x']));
+
+        expect(decodeInferRequest(bytesOf(encoded), lengthOf(encoded))).toEqual(request([y, x]));
+      }),
+    );
+  });
+
+  it('may nest its data as the shape says', () => {
+    const { inputs } = decode(single('INT32', [2, 1, 2], [[[1, 2]], [[3, 4]]]));
+
+    expect(inputs[0]?.data).toEqual(Int32Array.of(1, 2, 3, 4));
+  });
+
+  it('keeps 64-bit integers exact', () => {
+    const { inputs } = decode(
+      '{"inputs":[{"name":"x","datatype":"UINT64","shape":[2],"data":[18446744073709551615,9007199254740993]}]}',
+    );
+
+    expect(inputs[0]?.data).toEqual(BigUint64Array.of(18446744073709551615n, 9007199254740993n));
+  });
+
+  it('may hold NaN, the infinities and null where numbers are floating-point', () => {
+    const { inputs } = decode(
+      '{"id":"NaN Infinity","inputs":[{"name":"x","datatype":"FP32","shape":[5],"data":[NaN,Infinity,-Infinity,null,0.1]}]}',
+    );
+
+    expect(inputs[0]?.data).toEqual(
+      Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 0.1),
+    );
+  });
+
+  it.each([
+    ['no object', '[]', /not a JSON object/],
+    ['cut off', '{"inputs":[', /malformed JSON: it ends too early/],
+    ['no inputs', {}, /"inputs"/],
+    ['a type that is none', single('FP31', [1], [1]), /datatype "FP31"/],
+    ['a lower-case type', single('fp32', [1], [1]), /datatype "fp32"/],
+    ['an inherited name as type', single('constructor', [1], [1]), /datatype "constructor"/],
+    ['a negative size', single('FP32', [-1], [1]), /shape of tensor "x" holds -1/],
+    ['a shape as text', single('FP32', ['1'], [1]), /shape of tensor "x" holds "1"/],
+    ['no shape', single('FP32', undefined, [1]), /needs a shape/],
+    ['a huge shape', single('FP32', [2 ** 31 - 1, 2 ** 31 - 1], [1]), /too large/],
+    ['more elements promised than sent', single('FP32', [1_000_000_000], [1]), /needs 1000000000 elements, but .* 1$/],
+    ['rows of other lengths', single('FP32', [2, 2], [[1, 2], [3]]), /not nested as its shape/],
+    ['nested otherwise', single('FP32', [2, 2], [[1, 2, 3, 4]]), /needs 2 rows, but .* 1$/],
+    ['flat after nested', single('FP32', [2, 1], [[1], 2]), /not nested as its shape/],
+    ['text for a number', single('FP32', [1], ['1']), /holds "1", which is no FP32/],
+    ['a fraction for an integer', single('INT8', [1], [1.5]), /no INT8/],
+    ['an integer out of range', single('UINT8', [1], [256]), /holds 256, which is no UINT8/],
+    [
+      'a long integer out of range',
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[1],"data":[9223372036854775808]}]}',
+      /no INT64/,
+    ],
+    ['null for an integer', single('INT64', [1], [null]), /holds null/],
+    ['0 for a truth value', single('BOOL', [1], [0]), /no BOOL/],
+    ['half precision in JSON', single('FP16', [1], [1]), /binary tensor extension/],
+    [
+      'two inputs of one name',
+      { inputs: [...single('FP32', [0], []).inputs, ...single('FP32', [0], []).inputs] },
+      /same name/,
+    ],
+    ['a parameter that is a list', { ...single('FP32', [0], []), parameters: { a: [] } }, /parameter "a"/],
+    ['an id that is a number', { ...single('FP32', [0], []), id: 1 }, /"id"/],
+    [
+      'nesting without end',
+      `{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":${'['.repeat(200_000)}`,
+      /malformed/,
+    ],
+  ])('is refused with the reason: %s', (_, given, reason) => {
+    expect(() => decode(given)).toThrow(reason);
+    expect(() => decode(given)).toThrow(InferenceError);
+  });
+
+  it.each([
+    ['a size beyond the body', 8, 4, /says 8 bytes, but the body has 4 left/],
+    ['bytes left over', 4, 8, /4 bytes follow the last tensor/],
+    ['a size that the shape does not take', 8, 8, /takes 4 bytes, not 8/],
+  ])('with binary tensors is refused for %s', (_, saidBytes, sentBytes, reason) => {
+    const json = JSON.stringify({
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [1], parameters: { binary_data_size: saidBytes } }],
+    });
+    const body = encoder.encode(json + '\0'.repeat(sentBytes));
+
+    expect(() => decodeInferRequest(body, String(json.length))).toThrow(reason);
+  });
+
+  it('never fails in another way than with a reason', () => {
+    const anyBody = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map((text) => encoder.encode(text)),
+    );
+    const anyLength = fc.option(fc.oneof(fc.nat(60).map(String), fc.string()), { nil: undefined });
+    fc.assert(
+      fc.property(anyBody, anyLength, (body, jsonLength) => {
+        try {
+          decodeInferRequest(body, jsonLength);
+        } catch (error) {
+          expect(error).toBeInstanceOf(InferenceError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('an inference response', () => {
+  const noWishes = { outputs: [], parameters: {} };
+
+  it('comes back as it was, as JSON or as bytes', () => {
+    fc.assert(
+      fc.property(anyTensor('x', inJson), fc.boolean(), (x, binary) => {
+        const response = { modelName: 'm', modelVersion: '1', id: undefined, outputs: [x] };
+        const encoded = encodeInferResponse(response, { outputs: [], parameters: { binary_data_output: binary } });
+
+        expect(encoded.jsonLength === undefined).toBe(!binary || elementCount(x.shape) === 0);
+        expect(decodeInferResponse(bytesOf(encoded), lengthOf(encoded))).toEqual(response);
+      }),
+    );
+  });
+
+  it('writes what JSON cannot carry as null', () => {
+    const x: Tensor = { name: 'x', datatype: 'FP64', shape: [2], data: Float64Array.of(Number.NaN, 1 / 0) };
+    const { body } = encodeInferResponse({ modelName: 'm', modelVersion: '1', id: 'a', outputs: [x] }, noWishes);
+
+    expect(JSON.parse(String(body))).toEqual({
+      model_name: 'm',
+      model_version: '1',
+      id: 'a',
+      outputs: [{ name: 'x', datatype: 'FP64', shape: [2], data: [null, null] }],
+    });
+  });
+
+  it('sends a listed output as bytes only when that output asks for it', () => {
+    const x: Tensor = { name: 'x', datatype: 'INT8', shape: [1], data: Int8Array.of(7) };
+    const response = { modelName: 'm', modelVersion: '1', id: undefined, outputs: [x] };
+    const asked = (binary: boolean) => ({
+      outputs: [{ name: 'x', parameters: { binary_data: binary } }],
+      parameters: { binary_data_output: true },
+    });
+
+    expect(encodeInferResponse(response, asked(true)).jsonLength).toBeGreaterThan(0);
+    expect(encodeInferResponse(response, asked(false)).jsonLength).toBeUndefined();
+  });
+});

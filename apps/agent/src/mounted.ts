@@ -64,10 +64,13 @@ export async function openMounted(
       let watcher: FSWatcher | undefined;
       signal.addEventListener('abort', () => watcher?.close(), { once: true });
       while (!signal.aborted) {
-        watcher ??= watchDirectory(directory, () => wakeUp?.());
-        watcher?.once('error', () => {
-          watcher = undefined;
-        });
+        watcher ??= watchDirectory(
+          directory,
+          () => wakeUp?.(),
+          () => {
+            watcher = undefined;
+          },
+        );
         await pause(lookMs, signal);
         await read();
       }
@@ -75,9 +78,9 @@ export async function openMounted(
   };
 }
 
-function watchDirectory(directory: string, onEvent: () => void): FSWatcher | undefined {
+function watchDirectory(directory: string, onEvent: () => void, onError: () => void): FSWatcher | undefined {
   try {
-    return watch(directory, { persistent: false }, onEvent);
+    return watch(directory, { persistent: false }, onEvent).once('error', onError);
   } catch {
     return undefined; // not there yet
   }

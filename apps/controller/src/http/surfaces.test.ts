@@ -7,6 +7,8 @@ import { aBoard, aModel, aReplica, aView } from '../testing/builders.ts';
 import { createMetrics } from './metrics.ts';
 import { type Surface, serveHealth, serveMetrics, serveReadApi } from './surfaces.ts';
 
+const at = { host: '127.0.0.1', port: 0 };
+
 const open: Surface[] = [];
 afterEach(async () => {
   for (const surface of open.splice(0)) await surface.close();
@@ -36,7 +38,7 @@ function aFleet() {
 describe('the surfaces of the controller', () => {
   it('show services, replicas and models', async () => {
     const fleet = aFleet();
-    const response = await get(await serveReadApi(0, () => fleet), '/api/v1/services');
+    const response = await get(await serveReadApi(at, () => fleet), '/api/v1/services');
 
     expect(await response.json()).toMatchObject([
       {
@@ -56,13 +58,13 @@ describe('the surfaces of the controller', () => {
   });
 
   it('send those who ask a controller that does not lead away', async () => {
-    const response = await get(await serveReadApi(0, () => undefined), '/api/v1/services');
+    const response = await get(await serveReadApi(at, () => undefined), '/api/v1/services');
 
     expect(response.status).toBe(503);
   });
 
   it('answer probes', async () => {
-    const surface = await serveHealth(0, { alive: () => true, ready: () => false });
+    const surface = await serveHealth(at, { alive: () => true, ready: () => false });
 
     expect((await get(surface, '/healthz')).status).toBe(200);
     expect((await get(surface, '/readyz')).status).toBe(503);
@@ -72,7 +74,7 @@ describe('the surfaces of the controller', () => {
     const fleet = aFleet();
     const metrics = createMetrics(() => fleet);
     metrics.reconciled('claims', 'done', 3);
-    const text = await (await get(await serveMetrics(0, metrics.render), '/metrics')).text();
+    const text = await (await get(await serveMetrics(at, metrics.render), '/metrics')).text();
 
     expect(text).toContain('roundhouse_controller_models 2');
     expect(text).toContain('roundhouse_controller_models_waiting 1');

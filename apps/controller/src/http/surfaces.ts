@@ -12,18 +12,18 @@ export type Health = {
   ready(): boolean;
 };
 
-const host = '0.0.0.0';
+export type Listen = { readonly host: string; readonly port: number };
 
 /** Kubelets' probes. */
-export async function serveHealth(port: number, health: Health): Promise<Surface> {
+export async function serveHealth(at: Listen, health: Health): Promise<Surface> {
   const app = await createApp();
   app.get('/healthz', (_, reply) => reply.code(health.alive() ? 200 : 503).send(health.alive() ? 'ok' : 'stuck'));
   app.get('/readyz', (_, reply) => reply.code(health.ready() ? 200 : 503).send(health.ready() ? 'ok' : 'starting'));
-  return listen(app, port);
+  return listen(app, at);
 }
 
 /** Read-only: what services, replicas and models are like now. Undefined while another controller leads. */
-export async function serveReadApi(port: number, fleet: () => Fleet | undefined): Promise<Surface> {
+export async function serveReadApi(at: Listen, fleet: () => Fleet | undefined): Promise<Surface> {
   const app = await createApp();
   app.get('/api/v1/services', (_, reply) => {
     const current = fleet();
@@ -31,14 +31,14 @@ export async function serveReadApi(port: number, fleet: () => Fleet | undefined)
       return reply.code(503).send({ error: 'this controller does not lead: ask again in a moment' });
     return reply.send(servicesView(current));
   });
-  return listen(app, port);
+  return listen(app, at);
 }
 
 /** Prometheus' text. */
-export async function serveMetrics(port: number, render: () => Promise<string>): Promise<Surface> {
+export async function serveMetrics(at: Listen, render: () => Promise<string>): Promise<Surface> {
   const app = await createApp();
   app.get('/metrics', async (_, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await render()));
-  return listen(app, port);
+  return listen(app, at);
 }
 
 async function createApp() {
@@ -47,7 +47,7 @@ async function createApp() {
   return fastify({ bodyLimit: 1024, requestTimeout: 10_000, forceCloseConnections: true });
 }
 
-async function listen(app: Awaited<ReturnType<typeof createApp>>, port: number): Promise<Surface> {
-  await app.listen({ host, port });
+async function listen(app: Awaited<ReturnType<typeof createApp>>, at: Listen): Promise<Surface> {
+  await app.listen(at);
   return { port: (app.server.address() as AddressInfo).port, close: () => app.close() };
 }

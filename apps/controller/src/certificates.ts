@@ -6,8 +6,6 @@ const name = 'roundhouse-ca';
 const host = `roundhouse-control.${systemNamespace}.svc`;
 const hosts = [host, `${host}.cluster.local`];
 
-export type Keeper = Awaited<ReturnType<typeof openCertificates>>;
-
 /** The certificates of the control port, kept in a Secret, and copies of the CA's certificate where they are needed. */
 export async function openCertificates(
   deps: { readonly cluster: Cluster; readonly clock: Clock },

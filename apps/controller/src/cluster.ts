@@ -97,3 +97,8 @@ export function serviceKeyOf(names: Names, { metadata: { namespace, labels } }: 
 export function conditionsOf({ status }: Stored): readonly Condition[] {
   return (status as { readonly conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
 }
+
+/** Whether a Pod says that it is Ready. */
+export function isReady(pod: Stored): boolean {
+  return conditionsOf(pod).some(({ type, status }) => type === 'Ready' && status === 'True');
+}

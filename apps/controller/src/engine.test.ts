@@ -2,7 +2,7 @@ import { systemClock, systemRandom } from '@roundhouse/base';
 import { attachAgent, createRouteBoard, serveControl, wire } from '@roundhouse/control-protocol';
 import { silentLog } from '@roundhouse/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
-import { conditionsOf, resources, type Stored, type View } from './cluster.ts';
+import { conditionsOf, resources, type Stored } from './cluster.ts';
 import { createEngine, type Queue } from './engine.ts';
 import { names } from './testing/builders.ts';
 import { clusterOn, openEmbedded, watchInto } from './testing/embedded.ts';
@@ -37,26 +37,15 @@ async function start() {
   closers.push(close);
   const events: string[] = [];
   const board = createRouteBoard({ clock: systemClock });
-  const call = (handle: (object: Stored, gone: boolean) => void) => (object: Stored, gone: boolean) =>
-    handle(object, gone);
   const key = ({ metadata }: Stored) => `${metadata.namespace}/${metadata.name}`;
-  const labelled = (view: View) => view;
   const views = {
-    services: watchInto(
-      api,
-      names.inferenceServices,
-      call((object) => engine.onService(key(object))),
-    ),
-    models: watchInto(
-      api,
-      names.trainedModels,
-      call((object) => engine.onModel(key(object))),
-    ),
+    services: watchInto(api, names.inferenceServices, (object) => engine.onService(key(object))),
+    models: watchInto(api, names.trainedModels, (object) => engine.onModel(key(object))),
     runtimes: watchInto(api, names.servingRuntimes, () => engine.onRuntime()),
     clusterRuntimes: watchInto(api, names.clusterServingRuntimes, () => engine.onRuntime()),
     deployments: watchInto(api, resources.deployments, (object) => engine.onChild(object)),
     childServices: watchInto(api, resources.services, (object) => engine.onChild(object)),
-    modelConfigs: labelled(watchInto(api, resources.configMaps, (object) => engine.onModelConfig(object))),
+    modelConfigs: watchInto(api, resources.configMaps, (object) => engine.onModelConfig(object)),
   };
   watchInto(api, resources.pods, (object, gone) => engine.onPod(object, gone));
   const engine = createEngine({

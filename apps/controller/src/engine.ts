@@ -5,7 +5,7 @@ import type { Log } from '@roundhouse/telemetry';
 import { createAgents } from './assignments/agents.ts';
 import { createFleet } from './assignments/fleet.ts';
 import { modelFor } from './assignments/model.ts';
-import { type Cluster, keyOf, type RecordEvent, type Stored, serviceKeyOf, type Views } from './cluster.ts';
+import { type Cluster, isReady, keyOf, type RecordEvent, type Stored, serviceKeyOf, type Views } from './cluster.ts';
 import { createServices } from './inference-service/reconcile.ts';
 import { type Board, createPublisher } from './routes/publisher.ts';
 import { createShardWriter } from './shards/writer.ts';
@@ -102,6 +102,29 @@ export function createEngine(deps: EngineDeps) {
     start() {
       for (const object of views.models.list()) onModel(keyOf(object));
       for (const key of allServices()) onService(key);
+    },
+
+    /**
+     * Resolves once the agents of all Ready pods have told what they hold, or after the timeout. Before that, routes made from
+     * what we know would take models away from routers that still send to them.
+     */
+    rediscovered(timeoutMs: number): Promise<void> {
+      const isMissing = ([key, own]: [string, Map<string, Stored>]) =>
+        [...own].some(([uid, pod]) => isReady(pod) && !fleet.services.get(key)?.replicas.has(uid));
+      return new Promise((resolve) => {
+        const check = () => {
+          if ([...pods].some(isMissing)) return;
+          finish();
+        };
+        const stopListening = agents.onAttached(check);
+        const stopWaiting = clock.after(timeoutMs, () => finish());
+        const finish = () => {
+          stopListening();
+          stopWaiting();
+          resolve();
+        };
+        check();
+      });
     },
 
     onModel,

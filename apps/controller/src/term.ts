@@ -1,5 +1,5 @@
 import { type Clock, messageOf, type Random } from '@roundhouse/base';
-import { createRouteBoard, serveControl } from '@roundhouse/control-protocol';
+import { createRouteBoard, type RouterSession, serveControl } from '@roundhouse/control-protocol';
 import { namesFor, type ResourceName } from '@roundhouse/crds';
 import { createEventRecorder, createInformer, createWorkQueue, type Kube, type KubeObject } from '@roundhouse/kube';
 import type { Log } from '@roundhouse/telemetry';
@@ -22,6 +22,9 @@ export type TermDeps = {
 };
 
 export const version = '0.1.0';
+
+/** Agents come back within a second or two; one that does not may take its time. Routers go on with what they know. */
+const rediscoveryMs = 5_000;
 
 /** Certificates are looked at this often; they are renewed weeks before their end. */
 const renewalMs = 60 * 60 * 1000;
@@ -54,6 +57,15 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
     review: (token: string, audience: string, at: AbortSignal) => review(kube, token, audience, at),
     serviceUid: (namespace: string, service: string) => engine.serviceUid(`${namespace}/${service}`),
   };
+  const rediscovered = engine.rediscovered(rediscoveryMs);
+  const admitRouter = async (session: RouterSession) => {
+    let isOpen = true;
+    session.onClose(() => {
+      isOpen = false;
+    });
+    await rediscovered;
+    if (isOpen) board.attach(session);
+  };
   const server = await serveControl(
     { clock, log },
     {
@@ -64,7 +76,7 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
       authenticateAgent: (token, hello) => authenticateAgent(doors, token, hello, signal),
       authenticateRouter: (token) => authenticateRouter(doors, token, signal),
       onAgent: (session) => engine.onAgent(session),
-      onRouter: (session) => board.attach(session),
+      onRouter: (session) => void admitRouter(session),
     },
   );
   log.info({ epoch, port: server.port }, 'leading');

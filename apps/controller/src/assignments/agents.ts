@@ -2,10 +2,10 @@ import type { AgentSession } from '@roundhouse/control-protocol';
 import type { Fleet } from './fleet.ts';
 import type { Replica } from './replica.ts';
 
-export type Agents = ReturnType<typeof createAgents>;
-
 /** Agents that connect become replicas, and replicas go when their pods do. */
 export function createAgents({ fleet, wake }: { readonly fleet: Fleet; readonly wake: (service: string) => void }) {
+  const onAttached = new Set<() => void>();
+
   const replicaFor = (session: AgentSession): Replica => {
     const { podUid, podName, namespace, service, dataAddress, zone, memoryBytes } = session.hello;
     const before = fleet.services.get(`${namespace}/${service}`)?.replicas.get(podUid);
@@ -36,6 +36,7 @@ export function createAgents({ fleet, wake }: { readonly fleet: Fleet; readonly 
         if (replica === undefined) {
           replica = replicaFor(session);
           fleet.attach(replica);
+          for (const listener of onAttached) listener();
           wake(key);
           return;
         }
@@ -61,6 +62,12 @@ export function createAgents({ fleet, wake }: { readonly fleet: Fleet; readonly 
         replica.session = undefined;
         wake(key);
       });
+    },
+
+    /** Calls `listener` after each replica that has told all that it holds, until the returned function is called. */
+    onAttached(listener: () => void): () => void {
+      onAttached.add(listener);
+      return () => onAttached.delete(listener);
     },
 
     /** What the API server says of a pod. */

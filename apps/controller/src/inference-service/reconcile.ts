@@ -27,8 +27,6 @@ export type Deps = {
   readonly podsOf: (key: string) => Iterable<Stored>;
 };
 
-export type Services = ReturnType<typeof createServices>;
-
 /** What is remembered of a service between its reconciliations; all of it can be found again. */
 type Memory = { secrets: readonly string[]; failure: string | undefined };
 

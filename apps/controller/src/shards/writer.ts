@@ -15,8 +15,6 @@ export type Deps = {
   readonly touch: (key: string) => void;
 };
 
-export type ShardWriter = ReturnType<typeof createShardWriter>;
-
 /** The ConfigMaps of all services: which model is in which shard, and one write per shard that changed. */
 export function createShardWriter({ names, cluster, modelConfigs, fleet, touch }: Deps) {
   const shardsOf = new Map<string, Shards>();

@@ -4,26 +4,24 @@ import { type Api, createApi, type KubeObject, openStore, type Resource } from '
 import { type Cluster, keyOf, type Stored, type View } from '../cluster.ts';
 import { names } from './builders.ts';
 
-/** The embedded API server with our kinds in it, and the controller's faces on it. */
+/** The embedded API server with our kinds in it. */
 export function openEmbedded() {
-  const store = openStore({ file: ':memory:' });
-  const api = createApi({ store, clock: systemClock, random: systemRandom });
+  const api = createApi({ store: openStore({ file: ':memory:' }), clock: systemClock, random: systemRandom });
+  installKinds(api);
+  return { api, close: () => api.close() };
+}
+
+/** What an installation brings: the kinds, the system's namespace, the built-in runtime. */
+export function installKinds(api: Api): void {
   for (const definition of customResourceDefinitions()) {
     api.create(
       { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' },
       definition as unknown as KubeObject,
     );
   }
-  api.create(
-    { group: '', resource: 'namespaces' },
-    {
-      apiVersion: 'v1',
-      kind: 'Namespace',
-      metadata: { name: 'roundhouse-system' },
-    },
-  );
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'roundhouse-system' } };
+  api.create({ group: '', resource: 'namespaces' }, namespace);
   api.create(names.clusterServingRuntimes, builtInRuntime() as unknown as KubeObject);
-  return { api, close: () => api.close() };
 }
 
 /** The controller's writes, straight on the API. */

@@ -15,6 +15,9 @@ import { type Agent, buildAgent } from '../wiring.ts';
 
 const serverName = 'roundhouse-control.roundhouse-system.svc';
 const quiet = { info: () => {}, warn: () => {} };
+  info: (f: unknown, m: string) => console.log(m, f),
+  warn: (f: unknown, m: string) => console.log(m, f),
+};
 
 export type RunningAgent = Agent & { readonly lines: string[]; stop(): Promise<void> };
 
@@ -26,7 +29,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
   const authority = await createAuthority();
   const certificate = await authority.issue(serverName);
   await writeFile(path('ca.crt'), authority.ca);
-  await writeFile(path('token'), 'a token\n');
+  await writeFile(path('token'), 'token\n');
   const server = await startFakeModelServer(canLoad);
   const sessions: AgentSession[] = [];
   const closers: (() => Promise<unknown>)[] = [server.stop];

@@ -15,9 +15,6 @@ import { type Agent, buildAgent } from '../wiring.ts';
 
 const serverName = 'roundhouse-control.roundhouse-system.svc';
 const quiet = { info: () => {}, warn: () => {} };
-  info: (f: unknown, m: string) => console.log(m, f),
-  warn: (f: unknown, m: string) => console.log(m, f),
-};
 
 export type RunningAgent = Agent & { readonly lines: string[]; stop(): Promise<void> };
 

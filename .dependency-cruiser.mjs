@@ -13,7 +13,7 @@ const levelRules = levels.map((names, level) => ({
   name: `level-${level}-imports-only-below`,
   comment: `${names.join(', ')} may import only from: ${levels.slice(0, level).flat().join(', ') || 'nothing of ours'}`,
   severity: 'error',
-  from: { path: sources(names), pathNot: '\\.(test|contract)\\.ts$|/contract/' },
+  from: { path: sources(names), pathNot: '\\.(test|contract)\\.ts$|/(contract|testing)/' },
   to: {
     path: '^(packages|apps)/',
     pathNot: [

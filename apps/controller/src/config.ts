@@ -5,6 +5,7 @@ const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).de
 
 /** Every setting with its default; names are those of the flags. */
 const schema = z.object({
+  host: z.string().min(1).default('0.0.0.0').describe('address that all ports listen on'),
   'control-port': port(9443).describe('port of the control stream'),
   'health-port': port(8081).describe('port of /healthz and /readyz'),
   'metrics-port': port(8080).describe('port of /metrics'),
@@ -22,6 +23,7 @@ const schema = z.object({
 });
 
 export type Config = {
+  readonly host: string;
   readonly controlPort: number;
   readonly healthPort: number;
   readonly metricsPort: number;
@@ -31,7 +33,7 @@ export type Config = {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Path of a kubeconfig; undefined inside a cluster. */
   readonly kubeconfig: string | undefined;
-  /** Who we are among the controllers. */
+  /** Who we are among the controllers: the same after a restart of the container, as the Lease wants it. */
   readonly identity: string;
 };
 
@@ -49,6 +51,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
   }
   const flags = parsed.data;
   const config = {
+    host: flags.host,
     controlPort: flags['control-port'],
     healthPort: flags['health-port'],
     metricsPort: flags['metrics-port'],
@@ -57,7 +60,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     fileRoots: flags['file-roots'].split(':').filter((root) => root !== ''),
     logLevel: flags['log-level'],
     kubeconfig: env.KUBECONFIG === '' ? undefined : env.KUBECONFIG,
-    identity: env.POD_NAME ?? `controller-${process.pid}`,
+    identity: env.POD_UID ?? `controller-${process.pid}`,
   };
   return { config, problems: [] };
 }

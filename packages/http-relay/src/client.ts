@@ -183,7 +183,7 @@ export class Client implements Exchange, Timed, Receiver {
   }
 
   #begin(bytes: Buffer, start: number, end: number) {
-    const { head, clock, picker } = this.#core;
+    const { head, clock } = this.#core;
     this.startedMs = clock.monotonic();
     this.deadlineMs = Number.POSITIVE_INFINITY;
     this.tag = this.upstream = this.reason = undefined;
@@ -199,14 +199,7 @@ export class Client implements Exchange, Timed, Receiver {
     this.#body.begin(head.bodyLength, false);
     this.#firstBody(bytes, end);
     if (this.#body.broken) return this.#refuse(refusals.body);
-    this.#pathCut = picker.pathCut?.(head, this) ?? 0;
-    if (!head.classify(this.#pathCut)) return this.#refuse(refusals.escape);
-    if (head.route === routes.unknown) return this.#refuse(refusals.path);
-    const wanted = isPrediction(head.route)
-      ? head.method === methods.post
-      : head.method === methods.get || this.#bodyless;
-    if (!wanted) return this.#refuse(isPrediction(head.route) ? postOnly : readOnly);
-    this.#act(picker.pick(head, this));
+    this.#ask();
   }
 
   /** The part of the body that came with the head, and what is behind it. */
@@ -285,11 +278,24 @@ export class Client implements Exchange, Timed, Receiver {
 
   // ---- where it goes
 
-  resume(answer: Answer): void {
+  resume(answer?: Answer): void {
     if (!this.#parked) return;
     this.#unpark();
     this.#readAgain();
-    this.#act(answer);
+    if (answer === undefined) this.#ask();
+    else this.#act(answer);
+  }
+
+  /** Asks where the request in the shared head goes, and sends it there. */
+  #ask() {
+    const { head, picker } = this.#core;
+    this.#pathCut = picker.pathCut?.(head, this) ?? 0;
+    if (!head.classify(this.#pathCut)) return this.#refuse(refusals.escape);
+    if (head.route === routes.unknown) return this.#refuse(refusals.path);
+    const post = isPrediction(head.route);
+    const wanted = post ? head.method === methods.post : head.method === methods.get || this.#bodyless;
+    if (!wanted) return this.#refuse(post ? postOnly : readOnly);
+    this.#act(picker.pick(head, this));
   }
 
   #act(answer: Answer) {
@@ -396,7 +402,7 @@ export class Client implements Exchange, Timed, Receiver {
     if (!harmless || this.#request === undefined || this.#interim > 0 || ++this.attempt > attemptsMax) {
       return this.#refuse(refusalFor(failure));
     }
-    this.tried = [...this.tried.slice(-7), upstream]; // the last eight are enough to avoid
+    if (sent) this.tried = [...this.tried.slice(-7), upstream]; // the last eight are enough to avoid
     this.#phase = phases.waiting;
     this.deadlineMs = Number.POSITIVE_INFINITY;
     this.#readAgain();

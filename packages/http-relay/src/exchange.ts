@@ -14,7 +14,7 @@ export type Exchange = {
   tag: unknown;
   /** How often `pick` was asked before. */
   readonly attempt: number;
-  /** Upstreams that failed this request, in order. */
+  /** Upstreams that were sent this request and have not answered it, in order. */
   readonly tried: readonly Upstream[];
   /** Where it is, or was last. */
   readonly upstream: Upstream | undefined;
@@ -24,14 +24,14 @@ export type Exchange = {
   readonly reason: string | undefined;
   /** When the head was there, in the clock's monotonic milliseconds. */
   readonly startedMs: number;
-  /** Goes on with a parked request. Does nothing for one that is not parked any more. */
-  resume(answer: Answer): void;
+  /** Goes on with a parked request; without `answer` by asking `pick` again. Does nothing for one that is not parked. */
+  resume(answer?: Answer): void;
 };
 
 export type Picker = {
   /**
    * Bytes to cut from the front of the path before it is classified (0 for none): for path prefixes that stand for a host.
-   * Asked once per request, before `pick`.
+   * Asked before `pick`, again when a parked request is resumed.
    */
   pathCut?(head: RequestHead, exchange: Exchange): number;
   /** Asked for each request whose path is served, and again for each retry. Must not throw, and must not keep `head`. */

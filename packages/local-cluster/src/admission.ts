@@ -2,11 +2,12 @@ import type { Random } from '@roundhouse/base';
 import { builtinRules } from './builtin-rules.ts';
 import { checkRules } from './cel-rules.ts';
 import { checkDefinition, fillDefinition } from './definitions.ts';
+import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, type Json } from './json.ts';
 import type { Kind, KindVersion } from './kinds.ts';
 import { checkMetadata } from './metadata.ts';
 import { applyDefaults, checkSchema, prune, type Schema } from './schema.ts';
-import { badRequest, type FieldError, fieldError, invalid } from './status.ts';
+import { badRequest, invalid } from './status.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 

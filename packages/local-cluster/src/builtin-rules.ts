@@ -1,8 +1,8 @@
 import type { Random } from '@roundhouse/base';
+import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, asList, isJson, type Json, same, valueAt } from './json.ts';
 import { checkLabels, dnsLabelMessage, isDnsLabel } from './metadata.ts';
 import { matchesSelector } from './selectors.ts';
-import { type FieldError, fieldError } from './status.ts';
 
 /** Defaults and checks of a built-in kind: those that our parts and kubectl can tell. */
 export type Rules = {

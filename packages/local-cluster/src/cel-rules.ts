@@ -1,9 +1,9 @@
 import type { Environment, ParseResult } from '@marcbachmann/cel-js';
 import { messageOf } from '@roundhouse/base';
 import { celEnvironment } from './cel-functions.ts';
+import type { FieldError } from './field-errors.ts';
 import { asJson, isJson, type Json, same } from './json.ts';
 import { join, type Rule, type Schema } from './schema.ts';
-import type { FieldError } from './status.ts';
 
 const environment: Environment = celEnvironment();
 const compiled = new Map<string, ParseResult>();

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, type Random, timestamp } from '@roundhouse/base';
-import { admit, type FieldValidation, rulesOf } from './admission.ts';
+import { admit, rulesOf } from './admission.ts';
 import { type Api, ApiError, type KubeObject, type Resource, type TokenIssuer } from './api.ts';
 import { customColumns } from './columns.ts';
 import { definitionFinalizer, establishedStatus } from './definitions.ts';
+import { fieldError } from './field-errors.ts';
 import { follow } from './follow.ts';
 import { collectGarbage } from './garbage.ts';
 import { asJson, asList, copyOf, type Json, same } from './json.ts';
@@ -17,38 +18,11 @@ import {
   splitApiVersion,
   stored,
 } from './kinds.ts';
+import type { DeleteOptions, Rest } from './rest.ts';
 import { schemaFrom } from './schema.ts';
-import { alreadyExists, badRequest, conflict, fieldError, forbidden, invalid, notFound } from './status.ts';
+import { alreadyExists, badRequest, conflict, forbidden, invalid, notFound } from './status.ts';
 import type { Change, Store } from './store.ts';
 import { createTokens, type Tokens } from './tokens.ts';
-
-export type WriteOptions = {
-  readonly dryRun?: boolean;
-  readonly fieldValidation?: FieldValidation;
-  readonly subresource?: 'status' | undefined;
-};
-
-export type Written = { readonly object: KubeObject; readonly warnings: readonly string[] };
-
-export type DeleteOptions = {
-  readonly uid?: string | undefined;
-  readonly resourceVersion?: string | undefined;
-  readonly propagation?: 'Background' | 'Foreground' | 'Orphan' | undefined;
-  readonly gracePeriodSeconds?: number | undefined;
-  readonly dryRun?: boolean;
-};
-
-/** What a request asks of a kind; the HTTP server and the `Api` are two faces of it. */
-export type Rest = {
-  readonly kinds: Kinds;
-  readonly store: Store;
-  /** The stored form. Throws 404. */
-  read(kind: Kind, namespace: string, name: string): KubeObject;
-  create(kind: Kind, version: KindVersion, object: Json, options?: WriteOptions): Written;
-  update(kind: Kind, version: KindVersion, object: Json, options?: WriteOptions): Written;
-  /** Throws 404. `isGone` when nothing holds the object back. */
-  remove(kind: Kind, namespace: string, name: string, options?: DeleteOptions): { object: KubeObject; isGone: boolean };
-};
 
 export type LocalApi = Api & { readonly tokens: TokenIssuer & Tokens; readonly rest: Rest; close(): void };
 

@@ -1,6 +1,6 @@
 import { compileProblem } from './cel-rules.ts';
+import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, asList, isJson, type Json } from './json.ts';
-import { type FieldError, fieldError } from './status.ts';
 
 /** Keeps a CustomResourceDefinition until its objects are gone. */
 export const definitionFinalizer = 'customresourcecleanup.apiextensions.k8s.io';

@@ -1,8 +1,8 @@
 import type { KubeObject, OwnerReference } from './api.ts';
-import type { Rest } from './create-api.ts';
 import { definitionFinalizer } from './definitions.ts';
 import { asJson, copyOf, type Json } from './json.ts';
 import type { Kind } from './kinds.ts';
+import type { Rest } from './rest.ts';
 import type { Change } from './store.ts';
 
 type Place = { readonly key: string; readonly namespace: string; readonly name: string };

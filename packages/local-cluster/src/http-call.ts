@@ -3,6 +3,7 @@ import { messageOf } from '@roundhouse/base';
 import { parse as parseYaml } from 'yaml';
 import { ApiError } from './api.ts';
 import { isJson, type Json } from './json.ts';
+import { decodeProtobuf } from './protobuf.ts';
 import type { User } from './reviews.ts';
 import { badRequest, statusOf } from './status.ts';
 
@@ -34,12 +35,15 @@ export async function readBody({ request }: Call): Promise<unknown> {
     chunks.push(chunk);
   }
   if (sizeBytes === 0) return undefined;
-  const text = Buffer.concat(chunks).toString();
+  const bytes = Buffer.concat(chunks);
   const type = mediaTypeOf(request.headers['content-type']);
   if (type === 'application/vnd.kubernetes.protobuf') {
+    const decoded = decodeProtobuf(bytes);
+    if (decoded) return decoded;
     const supported = 'accepted media types include: application/json, application/yaml';
     throw new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - ${supported}`);
   }
+  const text = bytes.toString();
   try {
     return type.endsWith('yaml') ? parseYaml(text) : JSON.parse(text);
   } catch (error) {

@@ -285,7 +285,7 @@ describe('kubectl', () => {
     expect((await run('expose', 'deployment', 'd', '-n', 'made', '--port=80')).out).toContain('exposed');
     expect((await run('auth', 'can-i', 'create', 'pods')).out).toBe('yes\n');
     expect((await run('auth', 'whoami')).out).toContain('kubernetes-admin');
-    expect((await run('create', 'token', 'default')).out).toMatch(/^ey[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    expect((await run('create', 'token', 'default')).out).toMatch(/^ey[\w-]+\.[\w-]+\.[\w-]+$/);
     expect((await run('get', 'cm', 'm', '-n', 'made', '-o', 'jsonpath={.data.a}')).out).toBe('b');
     expect((await run('get', 'deploy', 'd', '-n', 'made')).out).toMatch(/d +0\/2/);
   });

@@ -1,17 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { KubeObject } from './api.ts';
 import { type Call, sendJson, shapeOf } from './http-call.ts';
 import { apiVersionOf, served } from './kinds.ts';
-import type { Server } from './resource-requests.ts';
 import type { Target } from './routes.ts';
+import type { Lists, Server, Snapshot } from './serving.ts';
 import { badRequest, expired } from './status.ts';
 import { columnsFor, partial, tableOf } from './tables.ts';
 import { requireRevision, selectorOf } from './watch-stream.ts';
-
-type Snapshot = { readonly items: readonly KubeObject[]; readonly revision: number };
-
-/** Lists that clients read in pieces: the rest of each, as it was when the list began. */
-export type Lists = Map<string, Snapshot>;
 
 /** Clients that page read to the end at once; the oldest is dropped beyond so many. */
 const snapshotsMax = 64;

@@ -1,6 +1,6 @@
+import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, type Json } from './json.ts';
 import type { Kind } from './kinds.ts';
-import { type FieldError, fieldError } from './status.ts';
 
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomain = `${label}(\\.${label})*`;

@@ -1,8 +1,8 @@
 import { ApiError } from './api.ts';
 import type { Call } from './http-call.ts';
 import { asJson, asList } from './json.ts';
-import { readTarget, type Server } from './resource-requests.ts';
 import type { Target } from './routes.ts';
+import { readTarget, type Server } from './serving.ts';
 import { badRequest } from './status.ts';
 
 /** Streams a container's log from the node. */

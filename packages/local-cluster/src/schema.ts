@@ -1,5 +1,5 @@
+import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, asList, copyOf, isJson, type Json, same } from './json.ts';
-import { type FieldError, fieldError } from './status.ts';
 
 /** A structural schema, read once from a CustomResourceDefinition. */
 export type Schema = {

@@ -9,9 +9,10 @@ import type { LocalApi } from './create-api.ts';
 import { apiGroup, apiResourceList, groupDiscovery, groupsOf, version } from './discovery.ts';
 import { type Call, sendError, sendJson, sendText } from './http-call.ts';
 import { openApiFor, openApiIndex, openApiV2 } from './openapi.ts';
-import { handleResource, type Server } from './resource-requests.ts';
+import { handleResource } from './resource-requests.ts';
 import type { User } from './reviews.ts';
 import { parseTarget } from './routes.ts';
+import type { Server } from './serving.ts';
 import { apiAudience } from './tokens.ts';
 
 export type ServeOptions = {

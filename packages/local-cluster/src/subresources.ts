@@ -3,17 +3,9 @@ import { type Call, readObject, sendJson } from './http-call.ts';
 import { asJson, copyOf, type Json, setAt, valueAt } from './json.ts';
 import type { ScalePaths } from './kinds.ts';
 import { sendPodLog } from './pod-log.ts';
-import {
-  notAllowed,
-  patchedBy,
-  readFor,
-  readTarget,
-  type Server,
-  sendObject,
-  writeOptions,
-} from './resource-requests.ts';
 import { requestToken } from './reviews.ts';
 import type { Target } from './routes.ts';
+import { notAllowed, patchedBy, readFor, readTarget, type Server, sendObject, writeOptions } from './serving.ts';
 import { badRequest } from './status.ts';
 
 const refused: readonly string[] = ['exec', 'attach', 'portforward', 'proxy', 'ephemeralcontainers'];

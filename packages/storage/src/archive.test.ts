@@ -84,6 +84,14 @@ describe.each(kinds)('unpack of %s', (_, pack) => {
         { path: 'a/evil', body: 'x' },
       ],
     ],
+    ['a link to a directory above it', [{ path: 'a/b/up', type: 'symlink', target: '..' }]],
+    [
+      'links in a circle',
+      [
+        { path: 'a/x', type: 'symlink', target: '../b' },
+        { path: 'b/y', type: 'symlink', target: '../a' },
+      ],
+    ],
     ['a device', [{ path: 'tty', type: 'device' }]],
     [
       'one name twice',

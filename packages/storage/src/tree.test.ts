@@ -59,7 +59,7 @@ describe('a tree', () => {
           }
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 

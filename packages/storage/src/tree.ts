@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, link, mkdir, open, realpath, rm, symlink } from 'node:fs/promises';
+import { copyFile, type FileHandle, link, mkdir, open, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { join, posix, sep } from 'node:path';
 import { StorageError } from './error.ts';
 
@@ -45,6 +45,8 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
   const names = new Map<string, { readonly spelled: string; readonly kind: 'directory' | 'leaf' }>();
   const links: { readonly path: string; readonly target: string }[] = [];
   const directories = new Map<string, Promise<void>>();
+  /** Complete files, by path: what a hard link may name. */
+  const written = new Set<string>();
   let files = 0;
   let bytes = 0;
   let cloning = true; // until the file system says no
@@ -108,10 +110,12 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
         cloning = await clone(original, target);
         if (cloning) {
           count((await original.stat()).size);
-          return await settle(target, mode);
+          await settle(target, mode);
+          return;
         }
       }
       await writeAll(target, content, mode, count);
+      written.add(path);
     },
 
     async directory(path) {
@@ -122,7 +126,7 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
 
     async hardLink(path, target) {
       const from = segmentsOf(target);
-      if (names.get(from.join('/').normalize('NFC').toLowerCase())?.kind !== 'leaf') {
+      if (!written.has(from.join('/'))) {
         throw new StorageError(
           'refused',
           `${shown(path)} links to ${shown(target)}, which is not in the archive before it`,
@@ -155,6 +159,7 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
         const real = await realpath(join(root, path)).catch(() => undefined);
         if (real === undefined || !real.startsWith(realRoot + sep)) throw leavesTree(path, target);
       }
+      if (links.length > 0) await checkLoops(realRoot, limits.entriesMax);
       for (const spelled of directories.keys()) await settle(join(root, spelled), 0o755);
       await settle(root, 0o755);
     },
@@ -196,6 +201,24 @@ function shown(path: string): string {
 
 function leavesTree(path: string, target: string) {
   return new StorageError('refused', `${shown(path)} links to ${shown(target)}, which is not inside the artifact`);
+}
+
+/** Whoever reads the tree through its links must come to an end. */
+async function checkLoops(root: string, entriesMax: number): Promise<void> {
+  let entries = 0;
+  const walk = async (directory: string, above: ReadonlySet<string>): Promise<void> => {
+    for (const entry of await readdir(directory, { withFileTypes: true })) {
+      const path = join(directory, entry.name);
+      const real = entry.isSymbolicLink() ? await realpath(path) : path;
+      if (++entries > entriesMax || above.has(real)) {
+        throw new StorageError('refused', `${shown(entry.name)} is a link in a circle of links`);
+      }
+      if (entry.isDirectory() || (entry.isSymbolicLink() && (await stat(real)).isDirectory())) {
+        await walk(real, new Set([...above, real]));
+      }
+    }
+  };
+  await walk(root, new Set([root]));
 }
 
 async function writeAll(

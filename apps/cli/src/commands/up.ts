@@ -117,11 +117,32 @@ async function untilAnswering(
   for (const model of modelsOf(api).filter(isExample)) {
     const body = exampleRequest(join(checkout, 'examples'), model.name)?.v2;
     const target = { routerUrl, host: new URL(model.url).host, model: model.name, protocol: 'v2' as const };
-    const answer = await predict(target, body, signal);
+    const answer = await answered(clock, () => predict(target, body, signal), signal);
     if (answer.status !== 200) {
       const why = JSON.stringify(answer.body);
       throw new CodedError('cli/no-answer', `example model ${model.name} answers ${answer.status}: ${why}`);
     }
+  }
+}
+
+/** The router may take a moment longer than the models: until then connections are refused. */
+const routerMsMax = 15_000;
+
+async function answered<T>(clock: Clock, ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const deadline = clock.monotonic() + routerMsMax;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (clock.monotonic() > deadline) {
+        const way = '"kubectl -n roundhouse-system logs deploy/roundhouse-router" tells more';
+        throw new CodedError('cli/no-router', `the router does not answer (${messageOf(error)}); ${way}`, {
+          cause: error,
+        });
+      }
+    }
+    await clock.sleep(10, signal);
   }
 }
 

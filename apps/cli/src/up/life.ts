@@ -2,6 +2,7 @@ import type { Clock } from '@roundhouse/base';
 import type { Api, LocalCluster } from '@roundhouse/local-cluster';
 import { request } from 'undici';
 import type { ModelStatus } from '../commands/status.ts';
+import { systemNamespace } from '../system/names.ts';
 import { changeLines, liveBlock } from './live-view.ts';
 import { modelsOf, watchModels } from './readiness.ts';
 import { redrawnBlock, type Screen } from './screen.ts';
@@ -48,12 +49,18 @@ async function drawLife({ clock, screen, api, totals }: LifeDeps, signal: AbortS
   }
 }
 
+const routerLabels = { app: 'roundhouse-router' };
+
 /** What the router has counted; undefined while it is not there. */
-export async function requestTotals(cluster: LocalCluster): Promise<Totals | undefined> {
-  const address = cluster.node.serviceAddress('roundhouse-system', 'roundhouse-router', 80);
-  if (address === undefined) return undefined;
+export async function requestTotals({ api, node }: LocalCluster): Promise<Totals | undefined> {
   try {
-    const { body } = await request(`http://${address}/metrics`, { headersTimeout: redrawMs, bodyTimeout: redrawMs });
+    const [pod] = api.list({ group: '', resource: 'pods' }, { namespace: systemNamespace, labels: routerLabels }).items;
+    const port = pod && node.portOf(systemNamespace, pod.metadata.name, 'ops');
+    if (port === undefined) return undefined;
+    const { body } = await request(`http://127.0.0.1:${port}/metrics`, {
+      headersTimeout: redrawMs,
+      bodyTimeout: redrawMs,
+    });
     const text = await body.text();
     const sum = (pattern: RegExp) => [...text.matchAll(pattern)].reduce((total, [, value]) => total + Number(value), 0);
     return {

@@ -305,6 +305,21 @@ describe('the node', () => {
     expect(await collect(cluster, good)).toEqual(['I am good']);
   });
 
+  it('ends what runs in a namespace that is deleted', async () => {
+    const { api } = cluster;
+    const namespaces = { group: '', resource: 'namespaces' };
+    api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'other' } });
+    const deployment = deploymentOf('web', {});
+    api.create(deployments, { ...deployment, metadata: { ...deployment.metadata, namespace: 'other' } });
+    await until('a running pod', () =>
+      JSON.stringify(api.list(pods, { namespace: 'other' }).items).includes('"running"'),
+    );
+    api.delete(namespaces, undefined, 'other');
+
+    await until('the namespace to be gone', () => api.get(namespaces, undefined, 'other') === undefined);
+    expect(api.list(pods, { namespace: 'other' }).items).toEqual([]);
+  });
+
   it('gives pods the access of their ServiceAccount', async () => {
     const podSpec = { serviceAccountName: 'robot' };
     cluster.api.create(

@@ -65,8 +65,10 @@ describe('openProcesses', () => {
   it('ends what a process left behind in its group', async () => {
     const processes = openProcesses({ file, log: silentLog });
     const source = `const { spawn } = require('node:child_process');
-      console.log(spawn(process.execPath, ${JSON.stringify(sleeper.args)}, { stdio: 'inherit' }).pid);
-      setTimeout(() => process.exit(7), 50);`;
+      const child = spawn(process.execPath, ${JSON.stringify(sleeper.args)}, { stdio: 'inherit' });
+      console.log(child.pid);
+      child.unref();
+      process.exitCode = 7;`;
     const parent = await processes.spawn({ ...sleeper, args: ['-e', source] }, directory);
     const [text] = (await once(parent.stdout, 'data')) as [Buffer];
 

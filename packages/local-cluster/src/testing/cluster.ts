@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
 import type { Api, KubeObject } from '../api.ts';
@@ -11,7 +12,7 @@ import { openStore } from '../store.ts';
 import { type Container, deployments, type Pod, pods } from '../workloads/kinds.ts';
 import { startWorkloads } from '../workloads/workloads.ts';
 
-const script = join(import.meta.dirname, 'container.ts');
+const script = fileURLToPath(new URL('./fixtures/container.mjs', import.meta.url));
 const path = { PATH: process.env.PATH ?? '' };
 
 /** `test/plain` gets its arguments as they are, `test/server` also the port behind its 8080. */

@@ -11,13 +11,14 @@ import {
   endpointSlices,
   endpoints,
   type Pod,
+  type PodTemplate,
   pods,
   portsAnnotation,
   type ReplicaSet,
   replicaSets,
   services,
 } from './kinds.ts';
-import { planScaling, rollingBounds } from './rollout.ts';
+import { planScaling, rollingBounds, templateHash } from './rollout.ts';
 import { startWorkloads } from './workloads.ts';
 
 let api: Api;
@@ -170,6 +171,17 @@ describe('the workload controllers', () => {
     const current = api.get(pods, 'default', pod.metadata.name) as Pod;
     api.update(pods, { ...current, metadata: { ...current.metadata, labels: {} } });
     await until('the pod to have left', () => sliceOf('ready') === undefined);
+  });
+});
+
+describe('templateHash', () => {
+  it('is the same for what clients write differently, and another for another template', () => {
+    const { template } = (deploymentOf('web', {}) as Deployment).spec;
+    const { labels } = template.metadata ?? {};
+    const likewise = { spec: template.spec, metadata: { creationTimestamp: null, annotations: {}, labels } };
+
+    expect(templateHash(likewise as unknown as PodTemplate)).toBe(templateHash(template));
+    expect(templateHash({ ...template, metadata: {} })).not.toBe(templateHash(template));
   });
 });
 

@@ -41,17 +41,24 @@ function blockOf(lines: readonly string[], place: string): Block {
     return value;
   };
   const numbers = (key: string, count?: number): Float64Array => {
-    const words = text(key).split(/\s+/).filter(Boolean);
+    const line = text(key).trim();
+    const words = line === '' ? [] : line.split(/\s+/);
     if (count !== undefined && words.length !== count)
       throw corrupt(`${place} has ${words.length} values of ${key} instead of ${count}`);
-    return Float64Array.from(words, (word) => numberOf(word, `${place}: ${key}`));
+    const found = new Float64Array(words.length);
+    for (const [at, word] of words.entries()) found[at] = numberOf(word, place, key);
+    return found;
   };
   return {
     has: (key) => values.has(key),
     text,
-    integer: (key) => wholeOf(numberOf(text(key), `${place}: ${key}`), `${place}: ${key}`),
+    integer: (key) => wholeOf(numberOf(text(key).trim(), place, key), place, key),
     numbers,
-    integers: (key, count) => Int32Array.from(numbers(key, count), (value) => wholeOf(value, `${place}: ${key}`)),
+    integers(key, count) {
+      const found = numbers(key, count);
+      for (const value of found) wholeOf(value, place, key);
+      return Int32Array.from(found);
+    },
   };
 }
 
@@ -62,16 +69,18 @@ const special: Readonly<Record<string, number>> = {
   '-nan': Number.NaN,
 };
 
-function numberOf(word: string, place: string): number {
-  const value = special[word] ?? (/^[-+\d.eE]+$/.test(word) ? Number(word) : Number.NaN);
-  if (Number.isNaN(value) && !(word in special))
-    throw corrupt(`${place} holds ${JSON.stringify(word.slice(0, 40))}, which is no number`);
-  return value;
+function numberOf(word: string, place: string, key: string): number {
+  const value = Number(word);
+  if (!Number.isNaN(value) && word !== '') return value;
+  const other = special[word];
+  if (other === undefined)
+    throw corrupt(`${place}: ${key} holds ${JSON.stringify(word.slice(0, 40))}, which is no number`);
+  return other;
 }
 
-function wholeOf(value: number, place: string): number {
+function wholeOf(value: number, place: string, key: string): number {
   // Category bitsets are uint32 words; Int32Array keeps their bits.
   if (!Number.isInteger(value) || value < -(2 ** 31) || value >= 2 ** 32)
-    throw corrupt(`${place} is not a whole number of 32 bits`);
+    throw corrupt(`${place}: ${key} is not a whole number of 32 bits`);
   return value;
 }

@@ -1,0 +1,199 @@
+import { type Clock, messageOf, type Random } from '@roundhouse/base';
+import { createRouteBoard, serveControl } from '@roundhouse/control-protocol';
+import { namesFor, type ResourceName } from '@roundhouse/crds';
+import { createEventRecorder, createInformer, createWorkQueue, type Kube, type KubeObject } from '@roundhouse/kube';
+import type { Log } from '@roundhouse/telemetry';
+import type { Fleet } from './assignments/fleet.ts';
+import { authenticateAgent, authenticateRouter, type Reviewed } from './authenticate.ts';
+import { openCertificates } from './certificates.ts';
+import { type Cluster, resources, systemNamespace } from './cluster.ts';
+import type { Config } from './config.ts';
+import { createEngine, type Engine, type EngineDeps } from './engine.ts';
+import type { Metrics } from './http/metrics.ts';
+
+export type TermDeps = {
+  readonly kube: Kube;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Called when this controller has begun to lead, with what it knows. */
+  readonly onFleet: (fleet: Fleet) => void;
+};
+
+export const version = '0.1.0';
+
+/** Certificates are looked at this often; they are renewed weeks before their end. */
+const renewalMs = 60 * 60 * 1000;
+
+/** One term as leader: watches, the control stream and the engine between them, until `signal` aborts. */
+export async function lead(deps: TermDeps, config: Config, epoch: number, signal: AbortSignal): Promise<void> {
+  const { kube, clock, log } = deps;
+  const names = namesFor();
+  const cluster: Cluster = kube;
+  const certificates = await openCertificates({ cluster, clock }, signal);
+  const authorities = queueFor(deps, signal)('authorities', (namespace, at) => certificates.publish(namespace, at));
+  authorities.add(systemNamespace);
+  const recorder = createEventRecorder({
+    kube,
+    clock,
+    component: 'roundhouse-controller',
+    instance: config.identity,
+    onTrouble: (message) => log.warn({}, message),
+  });
+  const board = createRouteBoard({ clock });
+  const { engine, watching } = await openEngine(deps, config, names, signal, {
+    cluster,
+    record: (regarding, event) => recorder.record(regarding, event),
+    board: { publish: board.publish, settled: async (timeoutMs) => void (await board.settled(timeoutMs, signal)) },
+    onNamespace: (namespace) => authorities.add(namespace),
+  });
+  const doors = {
+    names,
+    cluster,
+    review: (token: string, audience: string, at: AbortSignal) => review(kube, token, audience, at),
+    serviceUid: (namespace: string, service: string) => engine.serviceUid(`${namespace}/${service}`),
+  };
+  const server = await serveControl(
+    { clock, log },
+    {
+      listen: { host: config.host, port: config.controlPort },
+      tls: certificates.current,
+      epoch,
+      version,
+      authenticateAgent: (token, hello) => authenticateAgent(doors, token, hello, signal),
+      authenticateRouter: (token) => authenticateRouter(doors, token, signal),
+      onAgent: (session) => engine.onAgent(session),
+      onRouter: (session) => board.attach(session),
+    },
+  );
+  log.info({ epoch, port: server.port }, 'leading');
+  deps.onFleet(engine.fleet);
+  try {
+    while (!signal.aborted) {
+      await clock.sleep(renewalMs, signal).catch(() => {});
+      if (!signal.aborted)
+        await certificates.renew(signal).catch((err) => log.warn({ err }, 'certificates not renewed'));
+    }
+  } finally {
+    await server.close();
+    await watching;
+    await recorder.flush();
+  }
+}
+
+type EngineParts = Pick<EngineDeps, 'cluster' | 'record' | 'board' | 'onNamespace'>;
+
+/** The engine with its watches: it starts once all of them have their first list. */
+async function openEngine(
+  deps: TermDeps,
+  { domain, fileRoots }: Config,
+  names: ReturnType<typeof namesFor>,
+  signal: AbortSignal,
+  parts: EngineParts,
+) {
+  const { kube, clock, random, log } = deps;
+  const running: Promise<void>[] = [];
+  let engine: (Engine & { serviceUid(key: string): string | undefined }) | undefined;
+  const watch = (
+    resource: ResourceName,
+    tell: (engine: Engine, key: string, object: KubeObject, gone: boolean) => void,
+    labelSelector?: string,
+  ) => {
+    const informer = createInformer(
+      { kube, clock, random, onTrouble: (message) => log.warn({}, message) },
+      {
+        resource,
+        ...(labelSelector !== undefined && { labelSelector }),
+        strip,
+        onChange(key, before, after) {
+          const object = after ?? before;
+          // Until the engine starts, changes are part of the first list, which it reads as a whole.
+          if (engine !== undefined && object !== undefined) tell(engine, key, object, after === undefined);
+        },
+      },
+    );
+    running.push(informer.run(signal));
+    return informer;
+  };
+  const ours = names.labels.service;
+  const views = {
+    services: watch(names.inferenceServices, (to, key) => to.onService(key)),
+    models: watch(names.trainedModels, (to, key) => to.onModel(key)),
+    runtimes: watch(names.servingRuntimes, (to) => to.onRuntime()),
+    clusterRuntimes: watch(names.clusterServingRuntimes, (to) => to.onRuntime()),
+    deployments: watch(resources.deployments, (to, _, object) => to.onChild(object), ours),
+    childServices: watch(resources.services, (to, _, object) => to.onChild(object), ours),
+    modelConfigs: watch(resources.configMaps, (to, _, object) => to.onModelConfig(object), ours),
+  };
+  const pods = watch(resources.pods, (to, _, object, gone) => to.onPod(object, gone), ours);
+  await Promise.race([Promise.all([...Object.values(views), pods].map(({ synced }) => synced)), aborted(signal)]);
+  const created = createEngine({
+    ...parts,
+    names,
+    clock,
+    log,
+    views,
+    domain,
+    fileRoots,
+    queue: queueFor(deps, signal),
+  });
+  engine = { ...created, serviceUid: (key) => views.services.get(key)?.metadata.uid };
+  engine.start();
+  for (const pod of pods.list()) engine.onPod(pod, false);
+  return { engine, watching: Promise.all(running) };
+}
+
+/** What nobody here reads is most of an object's size. */
+function strip({ metadata, ...rest }: KubeObject): KubeObject {
+  const { managedFields: _, ...kept } = metadata as KubeObject['metadata'] & { readonly managedFields?: unknown };
+  return { ...rest, metadata: kept } as KubeObject;
+}
+
+function queueFor({ clock, random, log, metrics }: TermDeps, signal: AbortSignal): EngineDeps['queue'] {
+  return (name, handle) => {
+    const measured = async (key: string, at: AbortSignal) => {
+      const began = clock.monotonic();
+      let outcome: 'done' | 'failed' = 'failed';
+      try {
+        await handle(key, at);
+        outcome = 'done';
+      } finally {
+        metrics.reconciled(name, outcome, clock.monotonic() - began);
+      }
+    };
+    const onFailure = (key: string, error: unknown, attempt: number, retryMs: number) =>
+      log.warn({ queue: name, key, attempt, retryMs, reason: messageOf(error) }, 'to be tried again');
+    return createWorkQueue({ clock, random, onFailure }, measured, signal);
+  };
+}
+
+const tokenReviews = { group: 'authentication.k8s.io', version: 'v1', resource: 'tokenreviews' };
+
+type ReviewStatus = {
+  readonly authenticated?: boolean;
+  readonly audiences?: readonly string[];
+  readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
+};
+
+async function review(kube: Kube, token: string, audience: string, signal: AbortSignal): Promise<Reviewed> {
+  const { status } = await kube.create(
+    tokenReviews,
+    { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } },
+    signal,
+  );
+  const { authenticated = false, audiences = [], user } = (status ?? {}) as ReviewStatus;
+  return {
+    // A server that does not know audiences answers without them, and its yes means nothing here.
+    authenticated: authenticated && audiences.includes(audience),
+    username: user?.username ?? '',
+    podUid: user?.extra?.['authentication.kubernetes.io/pod-uid']?.[0],
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

@@ -56,7 +56,7 @@ export async function openDataPath(
   }
 
   function review(isMeant: (model: string) => boolean) {
-    for (const [exchange, model] of held) {
+    for (const [exchange, model] of [...held]) {
       if (!isMeant(model)) continue;
       held.delete(exchange);
       const next = answer(model, exchange);

@@ -11,6 +11,8 @@ const healthMs = 1_000;
 const listMs = 5_000;
 /** A server that answers connections and not its health check may be busy: only after so many is it taken for down. */
 const unhealthyMax = 3;
+/** Doubts come in crowds: one look answers those of this time. */
+const crowdMs = 10;
 
 export type WatchDeps = {
   readonly clock: Clock;
@@ -49,10 +51,9 @@ export function createServerWatch({ clock, server, address, keeper, log, onCheck
     wakeUp?.();
   };
 
-  async function isUp(sentinel: Sentinel, signal: AbortSignal): Promise<boolean> {
+  async function isLive(signal: AbortSignal): Promise<boolean> {
     for (let attempt = 1; attempt <= unhealthyMax; attempt++) {
-      if (!sentinel.open) return false;
-      if (await server.isLive(signal)) return sentinel.open;
+      if (await server.isLive(signal)) return true;
       if (attempt < unhealthyMax) await clock.sleep(downMs, signal);
     }
     return false;
@@ -62,41 +63,49 @@ export function createServerWatch({ clock, server, address, keeper, log, onCheck
     const changesThen = keeper.changes;
     const names = server.dialect.listing === undefined ? Array.from(keeper.entries(), ({ name }) => name) : [];
     keeper.observed(await server.list(names, signal), changesThen);
+    if (!up) log.info({}, 'the model server is up');
+    up = true;
     onChecked(true);
   }
 
-  /** From the first sign of life to the last. Returns when the server is down or was replaced. */
-  async function accompany(sentinel: Sentinel, signal: AbortSignal) {
-    if (!(await isUp(sentinel, signal))) return;
-    await observe(signal);
-    if (!up) log.info({}, 'the model server is up');
-    up = true;
-    let listedAtMs = clock.monotonic();
-    while (await isUp(sentinel, signal)) {
-      if (doubted || clock.monotonic() - listedAtMs >= listMs) {
+  /** From the first sign of life to the last. */
+  async function accompany(signal: AbortSignal) {
+    let sentinel = closedSentinel;
+    let listedAtMs = Number.NEGATIVE_INFINITY;
+    try {
+      for (;;) {
+        let look = doubted || clock.monotonic() - listedAtMs >= listMs;
         doubted = false;
-        await observe(signal);
-        listedAtMs = clock.monotonic();
+        if (!sentinel.open) {
+          sentinel = await openSentinel(address, doubt);
+          look = true; // it ended, or closed what stood idle for long: who answers now may be another
+        }
+        if (!sentinel.open || !(await isLive(signal))) return;
+        if (look) {
+          await observe(signal);
+          listedAtMs = clock.monotonic();
+        }
+        await pause(healthMs);
+        signal.throwIfAborted();
+        if (doubted && sentinel.open) await clock.sleep(crowdMs, signal);
       }
-      await pause(healthMs);
-      if (doubted) await clock.sleep(downMs / 5, signal); // doubts come in crowds
+    } finally {
+      sentinel.close();
     }
   }
 
   return {
+    /** Something went wrong with the server: look at it now. */
     doubt,
 
     async run(signal: AbortSignal) {
       signal.addEventListener('abort', doubt, { once: true });
       while (!signal.aborted) {
-        doubted = false;
-        const sentinel = await openSentinel(address, doubt);
         try {
-          await accompany(sentinel, signal);
+          await accompany(signal);
         } catch (error) {
           if (!signal.aborted) log.warn({ reason: messageOf(error) }, 'the model server does not say what it has');
         }
-        sentinel.close();
         if (signal.aborted) return;
         if (up) log.warn({}, 'the model server is away');
         up = false;
@@ -110,6 +119,8 @@ export function createServerWatch({ clock, server, address, keeper, log, onCheck
 }
 
 type Sentinel = { readonly open: boolean; close(): void };
+
+const closedSentinel: Sentinel = { open: false, close: () => {} };
 
 /** Resolves when connected, or when that failed. */
 function openSentinel({ port, socketPath }: ServerAddress, onClose: () => void): Promise<Sentinel> {

@@ -28,7 +28,7 @@ export type SourcesDeps = {
   readonly onControl: (control: Control) => void;
 };
 
-/** Takes over what is on disk, then keeps the keeper told what this replica should hold. Ends with `signal`. */
+/** Keeps the keeper told what this replica should hold. Ends with `signal`. */
 export async function followSources(deps: SourcesDeps, signal: AbortSignal): Promise<void> {
   const { clock, log, config, disk, keeper } = deps;
   const { flags, env } = config;
@@ -36,7 +36,6 @@ export async function followSources(deps: SourcesDeps, signal: AbortSignal): Pro
   let save = () => {};
   const policy = { control: usesControl, placement: env.ROUNDHOUSE_PLACEMENT };
 
-  keeper.adopt(await disk.adopt());
   let onMount = () => {};
   const mounted = await openMounted({ clock, log, onChange: () => onMount() }, flags['config-dir']);
   const last = usesControl ? await disk.loadAssignment() : undefined;

@@ -88,6 +88,8 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const dataPort = data.port;
   async function run(signal: AbortSignal) {
     const ended = new AbortController();
+    // First what is here, then what the server has: that it has it means nothing for a model we do not know.
+    if (flags['enable-puller']) keeper.adopt(await disk.adopt());
     const running = [watch.run(stop.signal)];
     let problem: unknown;
     if (flags['enable-puller']) {

@@ -26,7 +26,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
   const authority = await createAuthority();
   const certificate = await authority.issue(serverName);
   await writeFile(path('ca.crt'), authority.ca);
-  await writeFile(path('token'), 'a token\n');
+  await writeFile(path('token'), 'token\n');
   const server = await startFakeModelServer(canLoad);
   const sessions: AgentSession[] = [];
   const closers: (() => Promise<unknown>)[] = [server.stop];

@@ -148,10 +148,13 @@ async function answered<T>(clock: Clock, ask: () => Promise<T>, signal: AbortSig
 
 function welcomeFacts({ checkout }: UpDeps, cluster: LocalCluster, wanted: UpRequest, routerUrl: string) {
   const models = modelsOf(cluster.api);
-  const example = models.flatMap((model) => {
+  const examples = models.flatMap((model) => {
     const request = exampleRequest(join(checkout, 'examples'), model.name);
     if (request === undefined || !model.ready) return [];
     return [{ model: model.name, request, host: new URL(model.url).host, service: model.service }];
-  })[0];
+  });
+  // The shortest request is the one that people like to read.
+  const sizeOf = ({ request }: { readonly request: unknown }) => JSON.stringify(request).length;
+  const [example] = examples.sort((a, b) => sizeOf(a) - sizeOf(b));
   return { kubeconfigPath: cluster.kubeconfigPath, routerUrl, example, dataDirectory: wanted.dataDirectory };
 }

@@ -25,6 +25,8 @@ export type EngineDeps = {
   readonly domain: string;
   readonly fileRoots: readonly string[];
   readonly queue: (name: string, handle: (key: string, signal: AbortSignal) => Promise<void>) => Queue;
+  /** Set for a new term: statuses stay as they are until `rediscovered`, since agents have yet to tell what they hold. */
+  readonly rediscovers?: boolean;
   /** A namespace has services: it needs the CA's certificate. */
   readonly onNamespace: (namespace: string) => void;
 };
@@ -42,8 +44,12 @@ const serviceDelayMs = 20;
 export function createEngine(deps: EngineDeps) {
   const { names, clock, cluster, views, record, queue, onNamespace } = deps;
 
+  let held: Set<string> | undefined = deps.rediscovers === true ? new Set() : undefined;
   const claims = queue('claims', (key, signal) => reconcileClaim({ ...deps, fleet }, key, signal));
-  const statuses = queue('statuses', (key, signal) => writeStatus(key, signal));
+  const statuses = queue('statuses', async (key, signal) => {
+    if (held !== undefined) held.add(key);
+    else await writeStatus(key, signal);
+  });
   const shardQueue = queue('shards', (key, signal) => shards.write(key, signal));
   const serviceQueue = queue('services', (key, signal) => services.reconcile(key, signal));
 
@@ -121,6 +127,9 @@ export function createEngine(deps: EngineDeps) {
         const finish = () => {
           stopListening();
           stopWaiting();
+          const waiting = held ?? [];
+          held = undefined;
+          for (const key of waiting) statuses.add(key);
           resolve();
         };
         check();

@@ -1,7 +1,14 @@
 import { type Clock, messageOf, type Random } from '@roundhouse/base';
 import { createRouteBoard, type RouterSession, serveControl } from '@roundhouse/control-protocol';
 import { namesFor, type ResourceName } from '@roundhouse/crds';
-import { createEventRecorder, createInformer, createWorkQueue, type Kube, type KubeObject } from '@roundhouse/kube';
+import {
+  createEventRecorder,
+  createInformer,
+  createWorkQueue,
+  isKubeError,
+  type Kube,
+  type KubeObject,
+} from '@roundhouse/kube';
 import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from './assignments/fleet.ts';
 import { authenticateAgent, authenticateRouter, type Reviewed } from './authenticate.ts';
@@ -149,6 +156,7 @@ async function openEngine(
     domain,
     fileRoots,
     queue: queueFor(deps, signal),
+    rediscovers: true,
   });
   engine = { ...created, serviceUid: (key) => views.services.get(key)?.metadata.uid };
   engine.start();
@@ -174,8 +182,12 @@ function queueFor({ clock, random, log, metrics }: TermDeps, signal: AbortSignal
         metrics.reconciled(name, outcome, clock.monotonic() - began);
       }
     };
-    const onFailure = (key: string, error: unknown, attempt: number, retryMs: number) =>
-      log.warn({ queue: name, key, attempt, retryMs, reason: messageOf(error) }, 'to be tried again');
+    const onFailure = (key: string, error: unknown, attempt: number, retryMs: number) => {
+      const fields = { queue: name, key, attempt, retryMs, reason: messageOf(error) };
+      // A conflict says only that we looked too early: the watch brings what is there now.
+      if (isKubeError(error, 'kube/conflict')) log.debug(fields, 'to be tried again');
+      else log.warn(fields, 'to be tried again');
+    };
     return createWorkQueue({ clock, random, onFailure }, measured, signal);
   };
 }

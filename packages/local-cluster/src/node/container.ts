@@ -78,7 +78,7 @@ export function runContainer(
     current = {
       end: (graceMs, withPreStop) => endProcess(deps, container, process, graceMs, withPreStop, life.signal),
     };
-    set({ state: { running: { startedAt } }, ready: false, started: false });
+    set({ containerID: `process://${process.pid}`, state: { running: { startedAt } }, ready: false, started: false });
     deps.event('Normal', 'Started', `Started container ${name}`);
     if (stopping.signal.aborted) current.end(0, false);
     watchHealth(

@@ -31,6 +31,8 @@ export function commandFor(
     readonly env: Readonly<Record<string, string>>;
     readonly ports: PodPorts;
     readonly mounts: Mounts;
+    /** Holds the directories that mounts lie in. */
+    readonly root: string;
     readonly podIp: string;
   },
 ): Command {
@@ -41,8 +43,11 @@ export function commandFor(
   }
   const problem = unsupportedIn(container);
   if (problem !== undefined) throw new CodedError('cluster/container', problem);
-  const { env, ports, mounts, podIp } = place;
-  const translate = (text: string) => translatePaths(text, mounts);
+  const { env, ports, mounts, root, podIp } = place;
+  const translate = (text: string) =>
+    mounts.some(({ mountPath }) => mountPath.startsWith(`${text}/`)) && text.startsWith('/')
+      ? `${root}${text}`
+      : translatePaths(text, mounts);
   return image({
     args: (container.args ?? []).map((arg) => translate(expand(arg, env))),
     env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, translate(value)])),

@@ -24,7 +24,7 @@ import { type ApiAddress, kubeconfigOf } from './pod-kubeconfig.ts';
 import { podStatusFor } from './pod-status.ts';
 import type { Ports } from './ports.ts';
 import type { Processes } from './processes.ts';
-import { mountsOf, openVolumes, volumeSourcesOf } from './volumes.ts';
+import { linkMounts, mountsOf, openVolumes, volumeSourcesOf } from './volumes.ts';
 
 export type PodDeps = {
   readonly api: Api;
@@ -190,7 +190,9 @@ export function runPod(deps: PodDeps, first: Pod, directory: string): PodRun {
           const env = await environmentFor(deps, pod, container);
           if (first.spec.serviceAccountName !== undefined) env.KUBECONFIG ??= join(directory, 'kubeconfig');
           const mounts = mountsOf(container, volumesDirectory);
-          return commandFor(deps.images, pod, container, { env, ports, mounts, podIp });
+          const root = join(directory, 'roots', container.name);
+          linkMounts(mounts, root);
+          return commandFor(deps.images, pod, container, { env, ports, mounts, root, podIp });
         },
         spawn: (command) => deps.processes.spawn(command, directory),
         record: ({ stdout, stderr }, instance) =>

@@ -8,6 +8,7 @@ import type { Log } from '@roundhouse/telemetry';
 import type { Command } from './images.ts';
 
 export type Process = {
+  readonly pid: number;
   readonly stdout: Readable;
   readonly stderr: Readable;
   /** The exit code as a shell gives it: 128 + the signal's number when a signal ended it. */
@@ -81,6 +82,7 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
       record();
       const kill = () => endGroup(pid);
       return {
+        pid,
         stdout: child.stdout,
         stderr: child.stderr,
         exited: exited.then((code) => {
@@ -96,7 +98,7 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
     close() {
       closed = true;
       for (const pid of running.keys()) endGroup(pid);
-      watcher?.stdin?.end();
+      watcher?.kill('SIGKILL'); // its work is done: it must not outlive us
     },
   };
 }

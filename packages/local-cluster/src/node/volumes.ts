@@ -80,6 +80,20 @@ export function mountsOf({ volumeMounts = [] }: Container, directory: string): M
     .toSorted((a, b) => b.mountPath.length - a.mountPath.length);
 }
 
+/**
+ * Makes the directories that hold mounts: `/secrets` is one when there are mounts at `/secrets/a` and `/secrets/b`. Each is a real
+ * directory below `root` with links to the mounts.
+ */
+export function linkMounts(mounts: Mounts, root: string): void {
+  for (const { mountPath, directory } of mounts) {
+    if (mounts.some((outer) => mountPath.startsWith(`${outer.mountPath}/`))) continue; // it lies in another mount
+    const link = join(root, mountPath);
+    mkdirSync(dirname(link), { recursive: true });
+    rmSync(link, { force: true });
+    symlinkSync(directory, link);
+  }
+}
+
 /** The names of the ConfigMaps and Secrets whose change changes the pod's volumes, as `configmaps/name`. */
 export function volumeSourcesOf({ spec }: Pod): ReadonlySet<string> {
   const names = (spec.volumes ?? []).flatMap(({ configMap, secret, projected }) => [

@@ -217,6 +217,8 @@ export type ContainerStatus = {
   readonly name: string;
   readonly image: string;
   readonly imageID: string;
+  /** `process://<pid>` while the container runs. */
+  readonly containerID?: string;
   readonly ready: boolean;
   readonly started: boolean;
   readonly restartCount: number;

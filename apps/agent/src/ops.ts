@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '@roundhouse/base';
-import type { Entry } from './keeper.ts';
+import type { Entry } from './entry.ts';
 import { stateOf } from './plan.ts';
 
 export type OpsDeps = {

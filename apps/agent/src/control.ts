@@ -5,7 +5,7 @@ import type { Dialect } from '@roundhouse/dialects';
 import type { Log } from '@roundhouse/telemetry';
 import { type Config, version } from './config.ts';
 import type { AssignmentChange } from './desired.ts';
-import type { Entry } from './keeper.ts';
+import type { Entry } from './entry.ts';
 import type { WantedModel } from './model.ts';
 
 /** What the agent tells the controller; nothing at all where there is no control stream. */

@@ -1,8 +1,9 @@
 import type { Clock, Random } from '@roundhouse/base';
 import type { ServerAddress } from '@roundhouse/dialects';
 import { type Answer, createRelay, type Exchange, hasModel, type Upstream } from '@roundhouse/http-relay';
+import { type Entry, enter, leave } from './entry.ts';
 import { judge } from './gate.ts';
-import type { Entry, Keeper } from './keeper.ts';
+import type { Keeper } from './keeper.ts';
 
 export type DataPathDeps = {
   readonly clock: Clock;
@@ -50,7 +51,7 @@ export async function openDataPath(
     }
     if (exchange.tag === undefined && verdict.entry !== undefined) {
       exchange.tag = verdict.entry;
-      verdict.entry.inFlight++;
+      enter(verdict.entry);
     }
     return upstream;
   }
@@ -84,7 +85,7 @@ export async function openDataPath(
       if (failed) counts.errors++;
       const entry = exchange.tag as Entry | undefined; // only `answer` sets it
       if (entry === undefined) return;
-      keeper.leave(entry);
+      leave(entry);
       onTraffic(entry.name, failed);
     },
   });

@@ -1,7 +1,7 @@
 import type { Clock } from '@roundhouse/base';
 
 /** Routers hear of a drain over the control stream in milliseconds; who came by the Service needs the endpoints' change. */
-const graceMs = { connected: 500, alone: 3_000 };
+const graceMs = { connected: 500, alone: 2_000 };
 /** Requests that take longer are cut; the kubelet would do it at 30 s by default, containers and all. */
 const drainMs = 25_000;
 const lookMs = 20;

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '@roundhouse/base';
 import type { Materializer } from '@roundhouse/storage';
-import type { FetchModel } from './keeper.ts';
+import type { FetchModel } from './steps.ts';
 
 export type FetchOptions = {
   readonly fileRoots: readonly string[];

@@ -1,5 +1,6 @@
 import type { Refusal } from '@roundhouse/http-relay';
-import type { Entry, Keeper } from './keeper.ts';
+import type { Entry } from './entry.ts';
+import type { Keeper } from './keeper.ts';
 import { stateOf } from './plan.ts';
 
 /** What becomes of a request now. */

@@ -108,13 +108,13 @@ describe('the keeper', () => {
   it('unloads only when no request is in flight, or the drain has taken too long', async () => {
     world.keeper.want(mapOf(iris));
     await world.pass(1_000);
-    const entry = world.keeper.enter('iris');
+    const done = world.request('iris');
     world.keeper.want(mapOf());
     await world.pass(5_000);
 
     expect([stateNow('iris'), world.serving?.has('iris')]).toEqual(['draining', true]);
 
-    if (entry !== undefined) world.keeper.leave(entry);
+    done();
     await world.pass(250);
 
     expect(stateNow('iris')).toBe('gone');
@@ -123,7 +123,7 @@ describe('the keeper', () => {
   it('keeps a model that is wanted again while it drains', async () => {
     world.keeper.want(mapOf(iris));
     await world.pass(1_000);
-    world.keeper.enter('iris');
+    world.request('iris');
     world.keeper.want(mapOf());
     await world.pass(250);
     world.keeper.want(mapOf(iris));
@@ -202,7 +202,7 @@ describe('any story', () => {
           if ('pass' in chapter) await world.pass(chapter.pass);
           if ('downloads' in chapter) world.failing.downloads.push(...chapter.downloads);
           if ('loads' in chapter) world.failing.loads.push(...chapter.loads);
-          if ('request' in chapter) world.keeper.enter(chapter.request);
+          if ('request' in chapter) world.request(chapter.request);
           if ('server' in chapter && /kill|restart/.test(chapter.server)) world.killServer();
           if ('server' in chapter && /start/.test(chapter.server)) world.startServer();
           if ('server' in chapter) world.observe();

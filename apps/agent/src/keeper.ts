@@ -1,58 +1,13 @@
-import {
-  type Bounded,
-  backoffMs,
-  bounded,
-  type Clock,
-  CodedError,
-  messageOf,
-  type Random,
-  within,
-} from '@roundhouse/base';
-import type { ListedModel, ModelServer } from '@roundhouse/dialects';
-import type { ModelDisk, OnDisk } from './disk.ts';
+import { type Bounded, bounded, CodedError, messageOf } from '@roundhouse/base';
+import type { ListedModel } from '@roundhouse/dialects';
+import type { OnDisk } from './disk.ts';
+import { type Entry, emptyEntry } from './entry.ts';
 import { failureOf } from './failure.ts';
-import type { Life } from './life.ts';
-import { type Failure, versionOf, type WantedModel } from './model.ts';
-import { type Activity, type ModelFacts, planModel, type Step, stateOf, unknownVersion } from './plan.ts';
+import type { Failure, FailureClass, WantedModel } from './model.ts';
+import { type Activity, planModel, type Step, stateOf, unknownVersion } from './plan.ts';
+import { createSteps, type Limits, type StepDeps } from './steps.ts';
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** One model in the table. Only the keeper writes it. */
-export type Entry = Mutable<ModelFacts> & {
-  readonly name: string;
-  inFlight: number;
-  /** Of the download under way. */
-  bytesDone: number;
-  bytesTotal: number;
-  /** The keeper's own. */
-  readonly own: Own;
-};
-
-type Own = {
-  /** A crash left it open which version the server has. */
-  uncertain: boolean;
-  abort: AbortController | undefined;
-  cancelTimer: (() => void) | undefined;
-  onIdle: (() => void) | undefined;
-  /** Count of changes when the server last answered a load or unload of this model. */
-  touched: number;
-  told: string;
-};
-
-export type FetchModel = (
-  model: WantedModel,
-  directory: string,
-  onProgress: (bytesDone: number, bytesTotal: number) => void,
-  signal: AbortSignal,
-) => Promise<{ readonly files: number; readonly bytes: number }>;
-
-export type KeeperDeps = {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: ModelDisk;
-  readonly server: Pick<ModelServer, 'load' | 'unload'>;
-  readonly fetchModel: FetchModel;
-  readonly life: Life;
+export type KeeperDeps = StepDeps & {
   /** What others can see of this model has changed. */
   readonly onChange: (entry: Readonly<Entry>) => void;
   readonly onGone: (name: string) => void;
@@ -60,44 +15,24 @@ export type KeeperDeps = {
   readonly onDoubt: () => void;
 };
 
-export type Limits = {
-  readonly downloadsMax: number;
-  readonly loadsMax: number;
-  readonly unloadsMax: number;
-  readonly downloadMs: number;
-  readonly drainMs: number;
-};
-
-export const defaultLimits: Limits = {
-  // Twenty slow artifacts at once, and a full replica within the pool of connections that storage bounds by itself.
-  downloadsMax: 32,
-  // Triton loads four at a time, the Python servers one: a short queue on their side keeps them busy.
-  loadsMax: 8,
-  unloadsMax: 8,
-  // A stalled connection is noticed by storage long before; this bounds what trickles.
-  downloadMs: 6 * 3_600_000,
-  // Requests in flight on a model that goes away.
-  drainMs: 30_000,
-};
-
-/** How often a server that refuses an unload is asked again before the model counts as gone. */
-const unloadAttemptsMax = 5;
-const unloadBackoff = { firstMs: 200, maxMs: 5_000 };
+/** A step that takes away and failed is tried again after this. */
+const againMs = 5_000;
 
 /** Makes what the server has loaded equal what is wanted, model by model. */
 export type Keeper = ReturnType<typeof createKeeper>;
 
 export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal) {
-  const { clock, random, disk, server, life } = deps;
+  const { clock, random, disk, life } = deps;
   const table = new Map<string, Entry>();
   const dirty = new Set<string>();
-  const pools = {
-    download: bounded(limits.downloadsMax),
-    load: bounded(limits.loadsMax),
-    unload: bounded(limits.unloadsMax),
-    remove: bounded(limits.unloadsMax),
-  };
+  const pools = poolsFor(limits);
   const working = new Set<Promise<void>>();
+  const steps = createSteps(deps, limits, stop, {
+    touch(entry) {
+      entry.own.touched = ++changes;
+    },
+    roomMade: () => retryNow('no-space'),
+  });
   let scheduled = false;
   let serverUp = false;
   let told = false;
@@ -119,6 +54,15 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
   const wakeAll = () => {
     for (const name of table.keys()) wake(name);
   };
+
+  /** What failed in these ways gets its chance at once: their cause is gone. */
+  function retryNow(...classes: readonly FailureClass[]) {
+    for (const entry of table.values()) {
+      if (entry.failure === undefined || !classes.includes(entry.failure.class)) continue;
+      entry.failure = { ...entry.failure, retryAtMs: clock.monotonic() };
+      wake(entry.name);
+    }
+  }
 
   function settle() {
     scheduled = false;
@@ -148,18 +92,18 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
       case 'cancel':
         return entry.own.abort?.abort(new CodedError('agent/cancelled', 'not wanted any more'));
       case 'download':
-        return begin(entry, 'download', digest, (signal) => download(entry, step.model, signal));
+        return begin(entry, 'download', digest, (signal) => steps.download(entry, step.model, signal));
       case 'load':
-        return begin(entry, 'load', digest, (signal) => load(entry, step.version, step.from, signal));
+        return begin(entry, 'load', digest, (signal) => steps.load(entry, step.version, step.from, signal));
       case 'discard':
         return begin(entry, 'remove', digest, async () => {
           await disk.remove(entry.name, 'ready');
           entry.ready = undefined;
         });
       case 'unload':
-        return begin(entry, 'unload', undefined, (signal) => unload(entry, signal));
+        return begin(entry, 'unload', undefined, (signal) => steps.unload(entry, signal));
       case 'remove':
-        return begin(entry, 'remove', undefined, () => remove(entry));
+        return begin(entry, 'remove', undefined, () => steps.remove(entry));
       case 'forget': {
         table.delete(entry.name);
         return deps.onGone(entry.name);
@@ -180,7 +124,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
     entry.activity = { kind, digest, phase: kind === 'unload' ? 'draining' : 'waiting' };
     const run = async () => {
       try {
-        if (kind === 'unload') await drained(entry, signal);
+        if (kind === 'unload') await steps.drained(entry, signal);
         await inPool(pools[kind], entry, task, signal);
       } catch (error) {
         if (signal.aborted) {
@@ -219,110 +163,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
   async function notTakenAway(entry: Entry, error: unknown) {
     if (error instanceof CodedError && error.code === 'server/unreachable') return down();
     life.unloadFailed(entry.name, messageOf(error));
-    await clock.sleep(unloadBackoff.maxMs, stop).catch(() => {}); // ends early when stopping
-  }
-
-  async function download(entry: Entry, model: WantedModel, signal: AbortSignal) {
-    const { name } = model;
-    const version = versionOf(model);
-    const startedMs = clock.monotonic();
-    life.downloading(name, model.storageUri);
-    entry.bytesDone = entry.bytesTotal = 0;
-    const progress = (bytesDone: number, bytesTotal: number) => {
-      entry.bytesDone = bytesDone;
-      entry.bytesTotal = bytesTotal;
-    };
-    const directory = await disk.stage(name);
-    const got = await deps.fetchModel(model, directory, progress, within(limits.downloadMs, signal));
-    await disk.commit(model, version);
-    entry.ready = version;
-    entry.failure = undefined;
-    life.downloaded(name, got.files, got.bytes, clock.monotonic() - startedMs);
-  }
-
-  async function load(entry: Entry, version: string, from: 'ready' | 'placed', signal: AbortSignal) {
-    const { name } = entry;
-    const before = entry.placed;
-    const startedMs = clock.monotonic();
-    if (from === 'ready') {
-      await disk.place(name);
-      entry.placed = version;
-      entry.ready = undefined;
-    }
-    try {
-      await server.load(name, signal);
-    } catch (error) {
-      await loadFailed(entry, version, from === 'ready' ? before : undefined, error);
-      return;
-    } finally {
-      entry.own.touched = ++changes;
-    }
-    entry.loaded = version;
-    entry.own.uncertain = false;
-    if (entry.wanted !== undefined && versionOf(entry.wanted) === version) entry.failure = undefined;
-    life.loaded(name, clock.monotonic() - startedMs);
-    await disk.settle(name);
-  }
-
-  /** The server keeps the model it had; the disk must say the same, and the older version is what a restart loads. */
-  async function loadFailed(entry: Entry, version: string, before: string | undefined, error: unknown) {
-    if (before !== undefined && (await disk.restore(entry.name))) {
-      entry.placed = before;
-      entry.ready = version;
-      if (entry.loaded !== undefined && !stop.aborted) life.restored(entry.name);
-    }
-    const wantsIt = entry.wanted !== undefined && versionOf(entry.wanted) === version;
-    const unreachable = error instanceof CodedError && error.code === 'server/unreachable';
-    if (wantsIt || unreachable || stop.aborted) throw error;
-    entry.givenUp = version;
-    life.notRestored(entry.name, messageOf(error));
-  }
-
-  async function unload(entry: Entry, signal: AbortSignal) {
-    for (let attempt = 1; entry.wanted === undefined; attempt++) {
-      try {
-        await server.unload(entry.name, signal);
-        life.unloaded(entry.name);
-        break;
-      } catch (error) {
-        if (error instanceof CodedError && error.code === 'server/unreachable') throw error;
-        signal.throwIfAborted();
-        life.unloadFailed(entry.name, messageOf(error));
-        if (attempt === unloadAttemptsMax) break;
-        await clock.sleep(backoffMs(unloadBackoff, attempt, random), signal);
-      }
-    }
-    if (entry.wanted !== undefined) return; // wanted again before it was asked to go: it stays as it is
-    entry.loaded = undefined;
-    entry.own.touched = ++changes;
-  }
-
-  async function remove(entry: Entry) {
-    await disk.remove(entry.name);
-    entry.placed = entry.ready = undefined;
-    life.removed(entry.name);
-    for (const other of table.values()) {
-      if (other.failure?.class !== 'no-space') continue;
-      other.failure = { ...other.failure, retryAtMs: clock.monotonic() };
-      wake(other.name);
-    }
-  }
-
-  /** Waits until no request is in flight on the model, it is wanted again, or the drain's deadline. */
-  async function drained(entry: Entry, signal: AbortSignal) {
-    if (entry.inFlight === 0) return;
-    life.draining(entry.name, entry.inFlight);
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        entry.own.onIdle = undefined;
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = clock.after(limits.drainMs, done);
-      signal.addEventListener('abort', done, { once: true });
-      entry.own.onIdle = done;
-    });
+    await clock.sleep(againMs, stop).catch(() => {}); // ends early when stopping
   }
 
   function tell(entry: Entry) {
@@ -374,13 +215,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
     },
 
     /** Everything that failed for its credentials is tried at once: they changed. */
-    credentialsChanged() {
-      for (const entry of table.values()) {
-        if (entry.failure?.class !== 'denied' && entry.failure?.class !== 'not-found') continue;
-        entry.failure = { ...entry.failure, retryAtMs: clock.monotonic() };
-        wake(entry.name);
-      }
-    },
+    credentialsChanged: () => retryNow('denied', 'not-found'),
 
     /** Number of answered loads and unloads; taken before the server is asked for its list. */
     get changes() {
@@ -417,16 +252,6 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
     entry: (name: string): Readonly<Entry> | undefined => table.get(name),
     entries: (): Iterable<Readonly<Entry>> => table.values(),
 
-    /** A request to the model starts, and is over. */
-    enter(name: string) {
-      const entry = table.get(name);
-      if (entry !== undefined) entry.inFlight++;
-      return entry;
-    },
-    leave(entry: Entry) {
-      if (--entry.inFlight === 0) entry.own.onIdle?.();
-    },
-
     /** Resolves when nothing runs any more; after `stop`. */
     async close() {
       for (const entry of table.values()) entry.own.cancelTimer?.();
@@ -435,27 +260,9 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
   };
 }
 
-function emptyEntry(name: string): Entry {
-  const own: Own = {
-    uncertain: false,
-    abort: undefined,
-    cancelTimer: undefined,
-    onIdle: undefined,
-    touched: 0,
-    told: '',
-  };
-  return {
-    name,
-    wanted: undefined,
-    ready: undefined,
-    placed: undefined,
-    loaded: undefined,
-    activity: undefined,
-    givenUp: undefined,
-    failure: undefined,
-    inFlight: 0,
-    bytesDone: 0,
-    bytesTotal: 0,
-    own,
-  };
-}
+const poolsFor = ({ downloadsMax, loadsMax, unloadsMax }: Limits) => ({
+  download: bounded(downloadsMax),
+  load: bounded(loadsMax),
+  unload: bounded(unloadsMax),
+  remove: bounded(unloadsMax),
+});

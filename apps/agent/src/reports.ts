@@ -1,6 +1,6 @@
 import type { ModelReportFields } from '@roundhouse/control-protocol';
 import { wire } from '@roundhouse/control-protocol';
-import type { Entry } from './keeper.ts';
+import type { Entry } from './entry.ts';
 import { type Failure, type FailureClass, type ModelState, versionOf } from './model.ts';
 import { stateOf } from './plan.ts';
 

@@ -6,12 +6,13 @@ import { type DataPath, openDataPath } from './data-path.ts';
 import { openModelDisk } from './disk.ts';
 import { createDrain } from './drain.ts';
 import { createFetch } from './fetch.ts';
-import { createKeeper, defaultLimits } from './keeper.ts';
+import { createKeeper } from './keeper.ts';
 import { createLife, type WriteLine } from './life.ts';
 import { serveOps } from './ops.ts';
 import { createPlainLog } from './plain-log.ts';
 import { createServerWatch } from './server-watch.ts';
 import { followSources } from './sources.ts';
+import { defaultLimits } from './steps.ts';
 
 export type Agent = {
   readonly dataPort: number;

@@ -68,6 +68,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
       return { name, storageUri, framework: 'onnx', memory: '1Mi', digest: `${name} ${content}` };
     },
 
+    /** The configuration of an agent beside the fake server; later flags win. */
     config(...args: readonly string[]): Config {
       const flags = { port: 0, 'ops-port': 0, 'component-port': server.port, 'model-dir': path('models') };
       const parsed = parseConfig(

@@ -1,9 +1,11 @@
 import { CodedError } from '@roundhouse/base';
 import { type StepClock, stepClock } from '@roundhouse/testkit';
 import type { ModelDisk, OnDisk } from '../disk.ts';
-import { createKeeper, defaultLimits, type Keeper, type KeeperDeps, type Limits } from '../keeper.ts';
+import { type Entry, enter, leave } from '../entry.ts';
+import { createKeeper, type Keeper, type KeeperDeps } from '../keeper.ts';
 import { createLife } from '../life.ts';
 import { versionOf, type WantedModel } from '../model.ts';
+import { defaultLimits, type Limits } from '../steps.ts';
 
 export function aModel(name: string, fields: Partial<WantedModel> = {}): WantedModel {
   const model = {
@@ -40,6 +42,8 @@ export type SimulatedWorld = {
   killServer(): void;
   /** As the watch does. */
   observe(): void;
+  /** A request to the model starts; the returned function ends it. */
+  request(model: string): () => void;
   /** A new agent over the same disk and server. */
   restartAgent(): Promise<void>;
 };
@@ -126,6 +130,12 @@ export async function simulate(limits: Partial<Limits> = {}): Promise<SimulatedW
       if (world.serving === undefined) return world.keeper.down();
       const listed = Array.from(world.serving.keys(), (name) => ({ name, ready: true, reason: undefined }));
       world.keeper.observed(listed, world.keeper.changes);
+    },
+    request(model) {
+      const entry = world.keeper.entry(model) as Entry | undefined;
+      if (entry === undefined) return () => {};
+      enter(entry);
+      return () => leave(entry);
     },
     async restartAgent() {
       stop.abort();

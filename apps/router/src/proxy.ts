@@ -1,0 +1,136 @@
+import type { Clock, Random } from '@roundhouse/base';
+import {
+  type Answer,
+  type Exchange,
+  hasModel,
+  isV1,
+  type Picker,
+  type RequestHead,
+  type Upstream,
+} from '@roundhouse/http-relay';
+import { leastInFlight } from './policies/least-in-flight.ts';
+import { notLoaded, retryBudgetSpent, unknownHost, unknownModel, wrongProtocol } from './refusals.ts';
+import type { Replica } from './replica.ts';
+import { createRetryBudget } from './retry-budget.ts';
+import type { Model, RouteTable, Service } from './route-table.ts';
+
+/** For how long a model that lost its last copy is expected back: an agent or a model server that restarts. */
+const returnMs = 30_000;
+/** Replicas that may be sent one request, each after the one before said that it has not the model. */
+const sendsMax = 3;
+
+export type ProxyDeps = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly table: RouteTable;
+  /** Called once per request with the model it was for, where that is known. */
+  onDone(exchange: Exchange, model: Model | undefined): void;
+};
+
+export type RequestProxy = Required<Picker> & {
+  /** Requests that wait for this service are looked at again. */
+  wake(service: Service): void;
+  /** Those that came before the first snapshot are. */
+  wakeEarly(): void;
+};
+
+/** Decides where each request goes. An exchange's tag is its model, or the whole server where its path names none. */
+export function createProxy({ clock, random, table, onDone }: ProxyDeps): RequestProxy {
+  const waiting = new Map<Service, Set<Exchange>>();
+  const early = new Set<Exchange>();
+  const budget = createRetryBudget(clock);
+  let failureSent = false;
+
+  const park = (service: Service, exchange: Exchange): Answer => {
+    const exchanges = waiting.get(service);
+    if (exchanges === undefined) waiting.set(service, new Set([exchange]));
+    else exchanges.add(exchange);
+    return 'parked';
+  };
+
+  const resumeAll = (exchanges: Set<Exchange>) => {
+    const resumed = [...exchanges];
+    exchanges.clear();
+    for (const exchange of resumed) exchange.resume();
+  };
+
+  const wake = (service: Service) => {
+    const exchanges = waiting.get(service);
+    if (exchanges === undefined) return;
+    waiting.delete(service);
+    resumeAll(exchanges);
+  };
+
+  const unless = (tried: readonly Upstream[]) =>
+    tried.length === 0 ? isUsable : (replica: Replica) => replica.usable && !tried.includes(replica.upstream);
+
+  const choose = (model: Model, exchange: Exchange): Answer => {
+    const usable = unless(exchange.tried);
+    const replica = leastInFlight(model.warm, usable, random) ?? model.cold.find(usable);
+    if (replica !== undefined) return replica.upstream;
+    if (exchange.tried.length >= sendsMax) return notLoaded(model);
+    // What has copies, or had them a moment ago, or whose service has no replica at all yet, is worth waiting for.
+    const expected =
+      model.warm.length + model.cold.length > 0 ||
+      model.service.replicas.size === 0 ||
+      (model.lostMs !== undefined && clock.monotonic() - model.lostMs < returnMs);
+    return expected ? park(model.service, exchange) : notLoaded(model);
+  };
+
+  return {
+    wake,
+    wakeEarly: () => resumeAll(early),
+
+    pathCut(head, exchange) {
+      const byHost = table.serviceByHost(head);
+      if (byHost !== undefined) {
+        exchange.tag = byHost.server;
+        return 0;
+      }
+      const { service, cut } = table.serviceByPath(head);
+      exchange.tag = service?.server;
+      return table.ready ? cut : likelyCut(head);
+    },
+
+    pick(head, exchange) {
+      if (!table.ready) {
+        early.add(exchange);
+        return 'parked';
+      }
+      const service = (exchange.tag as Model | undefined)?.service;
+      if (service === undefined) return unknownHost(head);
+      if (!(isV1(head.route) ? service.route.v1 : service.route.v2)) return wrongProtocol(service, head);
+      const model = hasModel(head.route) ? table.model(service, head) : service.server;
+      if (model === undefined) return unknownModel(service, head);
+      exchange.tag = model;
+      if (exchange.attempt === 0) budget.earn();
+      else if (failureSent && !budget.spend()) return retryBudgetSpent;
+      failureSent = false;
+      return choose(model, exchange);
+    },
+
+    onFailure(upstream, failure) {
+      // A connection that was refused costs nobody anything: only what was sent counts as a retry.
+      failureSent = failure !== 'connect';
+      (upstream.tag as Replica).onFailure(failure);
+    },
+
+    onDone(exchange) {
+      const model = exchange.tag as Model | undefined;
+      if (model === undefined) early.delete(exchange);
+      else {
+        waiting.get(model.service)?.delete(exchange);
+        if (exchange.reason === undefined) (exchange.upstream?.tag as Replica | undefined)?.onAnswer();
+      }
+      onDone(exchange, model);
+    },
+  };
+}
+
+const isUsable = (replica: Replica) => replica.usable;
+
+/** Before the routes are known, what looks like a prefix is taken for one, so that the request can wait for them. */
+function likelyCut({ bytes, pathStart, pathEnd }: RequestHead): number {
+  const path = bytes.toString('latin1', pathStart, Math.min(pathEnd, pathStart + 512));
+  return /^\/serving\/[^/]+\/[^/]+(?=\/)/.exec(path)?.[0].length ?? 0;
+}

@@ -1,0 +1,246 @@
+import type { wire } from '@roundhouse/control-protocol';
+import { ModelTable, type RequestHead } from '@roundhouse/http-relay';
+import { rendezvousOrder } from './policies/rendezvous.ts';
+import type { Replica } from './replica.ts';
+
+/** `Residency.WARM` on the wire; the enum itself would load the protocol's library before it is needed. */
+const warm: wire.Residency.WARM = 1;
+
+/** One InferenceService as clients see it. */
+export type Service = {
+  readonly key: string;
+  /** Keeps its models apart from those of other services. */
+  readonly id: number;
+  route: wire.ServiceRoute;
+  readonly replicas: Map<string, Replica>;
+  readonly models: Map<string, Model>;
+  /** What a path without a model is for: any replica will do. */
+  readonly server: Model;
+};
+
+/** One model, with the replicas that hold it. */
+export type Model = {
+  readonly service: Service;
+  /** Empty for the server as a whole. */
+  readonly name: string;
+  copies: readonly { readonly replica: string; readonly residency: wire.Residency }[];
+  /** Those of `copies` whose replica is known: loaded, and assigned but not loaded (in the order to ask them). */
+  warm: readonly Replica[];
+  cold: readonly Replica[];
+  /** When the last copy went, in the clock's monotonic milliseconds; undefined if there was none yet. */
+  lostMs: number | undefined;
+};
+
+export type RouteTableDeps = {
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly seed: number;
+  /** `address` is host:port. */
+  openReplica(id: string, address: string): Replica;
+  /** Something changed that requests of this service may wait for. */
+  onChange(service: Service): void;
+};
+
+export type RouteTable = {
+  /** False until the first snapshot. */
+  readonly ready: boolean;
+  apply(update: { readonly snapshot: boolean; readonly routes: wire.Routes }): void;
+  serviceByHost(head: RequestHead): Service | undefined;
+  /** By the path's first segments; `cut` is their length, 0 when no service has them. */
+  serviceByPath(head: RequestHead): { readonly service: Service | undefined; readonly cut: number };
+  model(service: Service, head: RequestHead): Model | undefined;
+  readonly services: ReadonlyMap<string, Service>;
+};
+
+/** `/serving/<namespace>/<name>`: all prefixes have as many segments. */
+const prefixSegments = 3;
+const noService = { service: undefined, cut: 0 } as const;
+const hostSizeMax = 253;
+
+export function createRouteTable(deps: RouteTableDeps): RouteTable {
+  const services = new Map<string, Service>();
+  const serviceOfReplica = new Map<string, Service>();
+  const hosts = new ModelTable<Service>(deps.seed);
+  const prefixes = new ModelTable<Service>(deps.seed + 1);
+  const models = new ModelTable<Model>(deps.seed + 2);
+  const lower = Buffer.alloc(hostSizeMax);
+  let ready = false;
+  let nextId = 1;
+
+  const resolve = (model: Model) => {
+    const of = (isWanted: (residency: wire.Residency) => boolean) =>
+      model.copies.flatMap(({ replica, residency }) =>
+        isWanted(residency) ? (model.service.replicas.get(replica) ?? []) : [],
+      );
+    const had = model.warm.length + model.cold.length;
+    model.warm = of((residency) => residency === warm);
+    model.cold = rendezvousOrder(
+      model.name,
+      of((residency) => residency !== warm),
+    );
+    if (had > 0 && model.warm.length + model.cold.length === 0) model.lostMs = deps.now();
+  };
+
+  const resolveServer = (service: Service) => {
+    service.server.copies = [...service.replicas.keys()].map((replica) => ({ replica, residency: warm }));
+    resolve(service.server);
+  };
+
+  const setService = (route: wire.ServiceRoute) => {
+    const service = services.get(route.key) ?? newService(route, nextId++);
+    services.set(route.key, service);
+    forget(service);
+    service.route = route;
+    for (const host of route.hosts) hosts.set(0, host, service);
+    for (const prefix of route.pathPrefixes) prefixes.set(0, prefix, service);
+    return service;
+  };
+
+  /** Takes its hosts and prefixes away, those that it still has. */
+  const forget = (service: Service) => {
+    for (const host of service.route.hosts) if (hosts.get(0, host) === service) hosts.delete(0, host);
+    for (const prefix of service.route.pathPrefixes) {
+      if (prefixes.get(0, prefix) === service) prefixes.delete(0, prefix);
+    }
+  };
+
+  const setReplica = ({ id, service: key, dataAddress, zone, draining }: wire.ReplicaRoute) => {
+    const service = services.get(key);
+    if (service === undefined) return undefined; // the stream sends services first
+    let replica = service.replicas.get(id);
+    if (replica?.address !== dataAddress) {
+      removeReplica(id);
+      replica = deps.openReplica(id, dataAddress);
+      service.replicas.set(id, replica);
+      serviceOfReplica.set(id, service);
+      for (const model of service.models.values()) {
+        if (model.copies.some((copy) => copy.replica === id)) resolve(model);
+      }
+      resolveServer(service);
+    }
+    replica!.zone = zone;
+    replica!.draining = draining;
+    return service;
+  };
+
+  const removeReplica = (id: string) => {
+    const service = serviceOfReplica.get(id);
+    const replica = service?.replicas.get(id);
+    if (service === undefined || replica === undefined) return;
+    service.replicas.delete(id);
+    serviceOfReplica.delete(id);
+    for (const model of service.models.values()) {
+      if (model.warm.includes(replica) || model.cold.includes(replica)) resolve(model);
+    }
+    resolveServer(service);
+    replica.retire();
+  };
+
+  const setModel = ({ service: key, name, copies }: wire.ModelRoute) => {
+    const service = services.get(key);
+    if (service === undefined) return undefined;
+    let model = service.models.get(name);
+    if (model === undefined) {
+      model = newModel(service, name);
+      service.models.set(name, model);
+      models.set(service.id, name, model);
+    }
+    model.copies = copies.map(({ replica, residency }) => ({ replica, residency }));
+    resolve(model);
+    return service;
+  };
+
+  const removeModel = (service: Service | undefined, name: string) => {
+    if (service?.models.delete(name)) models.delete(service.id, name);
+  };
+
+  const removeService = (service: Service) => {
+    for (const name of service.models.keys()) models.delete(service.id, name);
+    service.models.clear();
+    for (const id of [...service.replicas.keys()]) removeReplica(id);
+    forget(service);
+    services.delete(service.key);
+  };
+
+  /** A snapshot is applied as the change that leads to it, so that connections and health survive a reconnect. */
+  const removeAbsent = (routes: wire.Routes) => {
+    const keys = new Set(routes.services.map(({ key }) => key));
+    const ids = new Set(routes.replicas.map(({ id }) => id));
+    const names = new Map<string, Set<string>>();
+    for (const { service, name } of routes.models) {
+      const known = names.get(service);
+      if (known === undefined) names.set(service, new Set([name]));
+      else known.add(name);
+    }
+    for (const service of [...services.values()]) {
+      if (!keys.has(service.key)) {
+        removeService(service);
+        continue;
+      }
+      for (const id of [...service.replicas.keys()]) if (!ids.has(id)) removeReplica(id);
+      for (const name of [...service.models.keys()]) {
+        if (!names.get(service.key)?.has(name)) removeModel(service, name);
+      }
+    }
+  };
+
+  return {
+    get ready() {
+      return ready;
+    },
+    services,
+    apply({ snapshot, routes }) {
+      if (snapshot) removeAbsent(routes);
+      const changed = new Set<Service | undefined>();
+      for (const route of routes.services) changed.add(setService(route));
+      for (const route of routes.replicas) changed.add(setReplica(route));
+      for (const route of routes.models) changed.add(setModel(route));
+      for (const { service, name } of routes.removedModels) {
+        removeModel(services.get(service), name);
+        changed.add(services.get(service));
+      }
+      for (const id of routes.removedReplicas) removeReplica(id);
+      for (const key of routes.removedServices) {
+        const service = services.get(key);
+        if (service === undefined) continue;
+        removeService(service);
+        changed.add(service); // who waits for it learns that it is gone
+      }
+      ready = true;
+      for (const service of changed) if (service !== undefined) deps.onChange(service);
+    },
+    serviceByHost({ bytes, hostStart, hostEnd }) {
+      let end = hostEnd;
+      if (end > hostStart && bytes[end - 1] === 0x2e) end--; // a name may be written with the root's dot
+      if (end - hostStart > hostSizeMax) return undefined;
+      for (let i = hostStart; i < end; i++) {
+        const byte = bytes[i]!;
+        lower[i - hostStart] = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+      }
+      return hosts.find(0, lower, 0, end - hostStart);
+    },
+    serviceByPath({ bytes, pathStart, pathEnd }) {
+      const end = prefixEnd(bytes, pathStart, pathEnd);
+      const service = prefixes.find(0, bytes, pathStart, end);
+      return service === undefined ? noService : { service, cut: end - pathStart };
+    },
+    model: (service, { modelBytes, modelStart, modelEnd }) => models.find(service.id, modelBytes, modelStart, modelEnd),
+  };
+}
+
+/** Behind the segments that a prefix has, or the end of the path. */
+function prefixEnd(bytes: Uint8Array, start: number, end: number): number {
+  let slashes = 0;
+  let i = start;
+  for (; i < end; i++) if (bytes[i] === 0x2f && ++slashes > prefixSegments) break;
+  return i;
+}
+
+function newService(route: wire.ServiceRoute, id: number): Service {
+  const service = { key: route.key, id, route, replicas: new Map(), models: new Map() } as Omit<Service, 'server'>;
+  return Object.assign(service, { server: newModel(service as Service, '') });
+}
+
+function newModel(service: Service, name: string): Model {
+  return { service, name, copies: [], warm: [], cold: [], lostMs: undefined };
+}

@@ -1,0 +1,160 @@
+import { readFile } from 'node:fs/promises';
+import { type Clock, type Random, within } from '@roundhouse/base';
+import type { RouteStream } from '@roundhouse/control-protocol';
+import { createRelay } from '@roundhouse/http-relay';
+import type { Log } from '@roundhouse/telemetry';
+import type { Config } from './config.ts';
+import { createMetrics } from './metrics.ts';
+import { createProxy, type RequestProxy } from './proxy.ts';
+import { Replica } from './replica.ts';
+import { createRouteTable, type RouteTable } from './route-table.ts';
+
+export const version = '0.1.0';
+
+/** For requests in flight when the router is asked to stop. */
+const drainMs = 30_000;
+
+export type RouterDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
+
+export type Router = {
+  readonly port: number;
+  readonly opsPort: number;
+  /** Serves until `signal` aborts, then finishes what is in flight. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+/** Builds the router, listening. The data port opens before anything else is loaded: whoever connects early waits. */
+export async function buildRouter({ clock, random, log }: RouterDeps, config: Config): Promise<Router> {
+  let stopping = false;
+  let stream: RouteStream | undefined;
+  const instance = `${config.podName}-${Math.floor(random() * 2 ** 32).toString(36)}`;
+  const metrics = createMetrics(clock);
+  const table: RouteTable = createRouteTable({
+    now: clock.monotonic,
+    seed: Math.floor(random() * 2 ** 31),
+    openReplica(id, address) {
+      const upstream = relay.upstream(addressOf(address));
+      const replica = new Replica(
+        { clock, random, onReturn: (back) => wakeServicesOf(table, proxy, back) },
+        id,
+        address,
+        upstream,
+      );
+      upstream.tag = replica;
+      return replica;
+    },
+    onChange: (service) => proxy.wake(service),
+  });
+  const proxy = createProxy({ clock, random, table, onDone });
+  const relay = createRelay({
+    clock,
+    random,
+    name: 'roundhouse-router',
+    forwardedFor: true,
+    trustNotHere: true,
+    ...proxy,
+  });
+  const { port } = await relay.listen({ host: config.host, port: config.port });
+  log.info({ port }, 'listening');
+
+  const [{ openRoutes }, { serveOps }] = await Promise.all([
+    import('@roundhouse/control-protocol'),
+    import('./ops.ts'),
+  ]);
+  stream = openRoutes(
+    { clock, random, log },
+    {
+      connection: {
+        address: config.controlAddress,
+        serverName: config.controlServerName,
+        ca: () => readFile(config.caFile, 'utf8'),
+        token: async () => (await readFile(config.tokenFile, 'utf8')).trim(),
+      },
+      hello: () => ({ version, instance, zone: config.zone }),
+      apply(update) {
+        const first = !table.ready;
+        table.apply(update);
+        for (const key of update.routes.removedServices) metrics.forget(key);
+        if (!first) return;
+        log.info({ services: table.services.size }, 'first routes');
+        proxy.wakeEarly();
+      },
+    },
+  );
+  const ops = await serveOps({
+    host: config.host,
+    port: config.opsPort,
+    isReady: () => table.ready && !stopping,
+    metrics: () => metrics.render(gauges()),
+    routes: () => routesOf(table),
+  });
+  log.info({ port: ops.port }, 'operations port open');
+
+  return { port, opsPort: ops.port, run };
+
+  function onDone(...[exchange, model]: Parameters<Parameters<typeof createProxy>[0]['onDone']>) {
+    metrics.count(exchange, model);
+    stream?.traffic(1, exchange.status >= 500 ? 1 : 0);
+  }
+
+  function gauges() {
+    const services = [...table.services.values()];
+    const replicas = services.flatMap(({ replicas }) => [...replicas.values()]);
+    return {
+      ...relay.stats,
+      inFlight: replicas.reduce((sum, { upstream }) => sum + upstream.inFlight, 0),
+      services: services.length,
+      models: services.reduce((sum, { models }) => sum + models.size, 0),
+      controlConnected: stream?.connected ?? false,
+    };
+  }
+
+  async function run(signal: AbortSignal) {
+    const control = new AbortController();
+    const streaming = stream?.run(control.signal);
+    await aborted(signal);
+    stopping = true;
+    log.info({}, 'stopping');
+    await relay.close(within(drainMs, new AbortController().signal));
+    control.abort();
+    await streaming;
+    await ops.close();
+  }
+}
+
+function addressOf(address: string) {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) };
+}
+
+function wakeServicesOf(table: RouteTable, proxy: RequestProxy, replica: Replica): void {
+  for (const service of table.services.values()) if (service.replicas.has(replica.id)) proxy.wake(service);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** The table for people: what is sent where. */
+function routesOf(table: RouteTable) {
+  return [...table.services.values()].map(({ key, route, replicas, models }) => ({
+    service: key,
+    hosts: route.hosts,
+    pathPrefixes: route.pathPrefixes,
+    replicas: [...replicas.values()].map(({ id, address, draining, ejected, upstream }) => ({
+      id,
+      address,
+      draining,
+      ejected,
+      inFlight: upstream.inFlight,
+    })),
+    models: [...models.values()].map(({ name, warm, cold }) => ({
+      name,
+      warm: warm.map(({ id }) => id),
+      cold: cold.map(({ id }) => id),
+    })),
+  }));
+}

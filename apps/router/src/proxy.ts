@@ -18,6 +18,8 @@ import type { Model, RouteTable, Service } from './route-table.ts';
 const returnMs = 30_000;
 /** Replicas that may be sent one request, each after the one before said that it has not the model. */
 const sendsMax = 3;
+/** The same over all the times that a request waited: routes that keep changing must not keep it busy for ever. */
+const sendsInAllMax = 16;
 
 export type ProxyDeps = {
   readonly clock: Clock;
@@ -40,11 +42,14 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
   const early = new Set<Exchange>();
   const budget = createRetryBudget(clock);
   let failureSent = false;
+  /** How many tries of a request lie before its last wait: what a replica said then may be wrong by now. */
+  const outdatedTries = new Map<Exchange, number>();
 
   const park = (service: Service, exchange: Exchange): Answer => {
     const exchanges = waiting.get(service);
     if (exchanges === undefined) waiting.set(service, new Set([exchange]));
     else exchanges.add(exchange);
+    if (exchange.tried.length > 0) outdatedTries.set(exchange, exchange.tried.length);
     return 'parked';
   };
 
@@ -65,10 +70,11 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
     tried.length === 0 ? isUsable : (replica: Replica) => replica.usable && !tried.includes(replica.upstream);
 
   const choose = (model: Model, exchange: Exchange): Answer => {
-    const usable = unless(exchange.tried);
+    const tried = exchange.tried.slice(outdatedTries.get(exchange) ?? 0);
+    const usable = unless(tried);
     const replica = leastInFlight(model.warm, usable, random) ?? model.cold.find(usable);
     if (replica !== undefined) return replica.upstream;
-    if (exchange.tried.length >= sendsMax) return notLoaded(model);
+    if (tried.length >= sendsMax || exchange.tried.length >= sendsInAllMax) return notLoaded(model);
     // What has copies, or had them a moment ago, or whose service has no replica at all yet, is worth waiting for.
     const expected =
       model.warm.length + model.cold.length > 0 ||
@@ -116,6 +122,7 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
     },
 
     onDone(exchange) {
+      outdatedTries.delete(exchange);
       const model = exchange.tag as Model | undefined;
       if (model === undefined) early.delete(exchange);
       else {

@@ -83,6 +83,21 @@ describe('router', () => {
     expect(answer).toMatchObject({ status: 200, body: 'b' });
   });
 
+  it('asks a replica again that had not heard of the model yet, once the routes have changed', async () => {
+    let asked = 0;
+    const late = await rig.startAgent('a', (_, res) => {
+      if (asked++ === 0) res.writeHead(404, { 'x-roundhouse-not-here': '1' }).end('{}');
+      else res.end('loaded');
+    });
+    const { port } = await routerWith({ iris: { a: cold } }, late);
+
+    const answer = ask(port);
+    await until(() => asked === 1);
+    await rig.publish({ models: [aModel('iris', { a: warm })] });
+
+    expect(await answer).toMatchObject({ status: 200, body: 'loaded' });
+  });
+
   it('lets requests wait for an agent that restarts, and loses none', async () => {
     const agent = await rig.startAgent('a');
     const { port } = await routerWith({ iris: { a: warm } }, agent);

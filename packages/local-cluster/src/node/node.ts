@@ -138,7 +138,7 @@ export function startNode(deps: NodeDeps): LocalNode {
       closed = true;
       for (const endWatch of ends) endWatch();
       await Promise.all([...runs.values()].map((run) => run.halt(closeMsMax)));
-      processes.close();
+      await processes.close();
       proxy.close();
     },
   };

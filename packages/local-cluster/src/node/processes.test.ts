@@ -57,8 +57,8 @@ describe('openProcesses', () => {
 
     expect(await left.exited).toBe(137);
     expect([isAlive(leftPid), isAlive(otherPid)]).toEqual([false, true]);
-    earlier.close();
-    later.close();
+    await earlier.close();
+    await later.close();
     expect(await other.exited).toBe(137);
   });
 
@@ -74,6 +74,6 @@ describe('openProcesses', () => {
 
     expect(await parent.exited).toBe(7);
     await until('the grandchild to end', () => !isAlive(Number(text.toString())));
-    processes.close();
+    await processes.close();
   });
 });

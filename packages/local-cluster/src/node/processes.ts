@@ -22,7 +22,8 @@ export type Process = {
 export type Processes = {
   /** Starts a process in a group of its own, so that Ctrl-C in the terminal reaches us and not our children. */
   spawn(command: Command, cwd: string): Promise<Process>;
-  close(): void;
+  /** Ends all of them; resolves once nothing of ours is left. */
+  close(): Promise<void>;
 };
 
 type Entry = { readonly pid: number; readonly identity: string };
@@ -95,10 +96,14 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
         kill,
       };
     },
-    close() {
+    async close() {
       closed = true;
       for (const pid of running.keys()) endGroup(pid);
-      watcher?.kill('SIGKILL'); // its work is done: it must not outlive us
+      if (watcher === undefined || watcher.exitCode !== null || watcher.signalCode !== null) return;
+      const gone = once(watcher, 'exit');
+      watcher.ref();
+      watcher.kill('SIGKILL'); // its work is done: it must not outlive us
+      await gone;
     },
   };
 }

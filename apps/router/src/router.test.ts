@@ -83,6 +83,24 @@ describe('router', () => {
     expect(answer).toMatchObject({ status: 200, body: 'b' });
   });
 
+  it('passes on why a model fails when no other replica has it', async () => {
+    const failing = await rig.startAgent('a', (_, res) =>
+      res
+        .writeHead(503, { 'x-roundhouse-not-here': '1', 'x-roundhouse-reason': 'model-failed' })
+        .end('{"error":"corrupt"}'),
+    );
+    const { port } = await routerWith({ iris: { a: cold } }, failing);
+
+    const answer = await ask(port);
+
+    expect(answer).toMatchObject({
+      status: 503,
+      body: '{"error":"corrupt"}',
+      headers: { 'x-roundhouse-reason': 'model-failed' },
+    });
+    expect(answer.headers).not.toHaveProperty('x-roundhouse-not-here');
+  });
+
   it('lets requests wait for an agent that restarts, and loses none', async () => {
     const agent = await rig.startAgent('a');
     const { port } = await routerWith({ iris: { a: warm } }, agent);

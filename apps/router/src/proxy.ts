@@ -115,6 +115,15 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
       return choose(model, exchange);
     },
 
+    elsewhere(upstream, status, exchange) {
+      const model = exchange.tag as Model;
+      const isOther = (replica: Replica) => replica.upstream !== upstream && !exchange.tried.includes(replica.upstream);
+      if (exchange.tried.length + 1 >= sendsMax) return false;
+      // 404: the agent has heard of a change before us, and waiting for our turn is worth it. Otherwise it knows the model
+      // and says why it fails, which the client should read unless somebody else has it.
+      return status === 404 || [...model.warm, ...model.cold].some((replica) => replica.usable && isOther(replica));
+    },
+
     onFailure(upstream, failure) {
       // A connection that was refused costs nobody anything: only what was sent counts as a retry.
       failureSent = failure !== 'connect';

@@ -83,6 +83,7 @@ describe('router', () => {
     expect(answer).toMatchObject({ status: 200, body: 'b' });
   });
 
+<<<<<<< HEAD
   it('asks a replica again that had not heard of the model yet, once the routes have changed', async () => {
     let asked = 0;
     const late = await rig.startAgent('a', (_, res) => {
@@ -96,6 +97,24 @@ describe('router', () => {
     await rig.publish({ models: [aModel('iris', { a: warm })] });
 
     expect(await answer).toMatchObject({ status: 200, body: 'loaded' });
+=======
+  it('passes on why a model fails when no other replica has it', async () => {
+    const failing = await rig.startAgent('a', (_, res) =>
+      res
+        .writeHead(503, { 'x-roundhouse-not-here': '1', 'x-roundhouse-reason': 'model-failed' })
+        .end('{"error":"corrupt"}'),
+    );
+    const { port } = await routerWith({ iris: { a: cold } }, failing);
+
+    const answer = await ask(port);
+
+    expect(answer).toMatchObject({
+      status: 503,
+      body: '{"error":"corrupt"}',
+      headers: { 'x-roundhouse-reason': 'model-failed' },
+    });
+    expect(answer.headers).not.toHaveProperty('x-roundhouse-not-here');
+>>>>>>> relay
   });
 
   it('lets requests wait for an agent that restarts, and loses none', async () => {

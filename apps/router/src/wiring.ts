@@ -51,7 +51,6 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
     random,
     name: 'roundhouse-router',
     forwardedFor: true,
-    trustNotHere: true,
     ...proxy,
   });
   const { port } = await relay.listen({ host: config.host, port: config.port });

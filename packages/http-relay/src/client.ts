@@ -459,13 +459,7 @@ export class Client implements Exchange, Timed, Receiver {
 
   #final(connection: UpstreamConnection, bytes: Buffer, at: number, end: number): boolean {
     const head = this.#core.responseHead;
-    if (head.notHere && this.#core.trustNotHere && this.#request !== undefined && this.#interim === 0) {
-      this.#answer.begin(head.bodyLength, false);
-      const whole = this.#answer.run(bytes, at, end) === end && this.#answer.done && head.keepAlive && this.#body.done;
-      this.#release(whole);
-      this.#retry('not-here');
-      return whole;
-    }
+    if (head.notHere && this.#goesElsewhere(head.status)) return this.#leave(bytes, at, end);
     const bodyless = this.#bodyless || head.status === 204 || head.status === 304;
     const length = bodyless ? 0 : head.bodyLength;
     if (length === chunkedBody) this.#mode = this.#http10 ? modes.dataOnly : modes.asIs;
@@ -486,6 +480,23 @@ export class Client implements Exchange, Timed, Receiver {
     this.#write(splicedResponse(head, announced, this.#persistence(), at, joins ? first : at));
     if (!joins && first > at && this.#answer.kept) this.#writeShared(connection, bytes, at, first);
     return this.#answerBody(connection, bytes, first, end);
+  }
+
+  /** Whether a "not here" is acted on instead of passed on. */
+  #goesElsewhere(status: number): boolean {
+    const again = this.#request !== undefined && this.#interim === 0 && this.attempt < attemptsMax;
+    return again && (this.#core.picker.elsewhere?.(this.upstream!, status, this) ?? false);
+  }
+
+  /** Drops an answer whose head is read, with its connection unless it is all there, and tries another upstream. */
+  #leave(bytes: Buffer, at: number, end: number): boolean {
+    const { bodyLength, keepAlive } = this.#core.responseHead;
+    this.#answer.begin(this.#bodyless ? 0 : bodyLength, false);
+    const whole = this.#answer.run(bytes, at, end) === end && this.#answer.done;
+    const reusable = whole && keepAlive && this.#body.done;
+    this.#release(reusable);
+    this.#retry('not-here');
+    return reusable;
   }
 
   /** The framing that the client is told. */

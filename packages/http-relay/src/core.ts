@@ -16,8 +16,6 @@ export type Core = {
   readonly added: Buffer;
   /** Whether `x-forwarded-for` is among them. */
   readonly forwardedFor: boolean;
-  /** Whether upstreams are agents, whose "not here" is to be believed. */
-  readonly trustNotHere: boolean;
   readonly head: RequestHead;
   readonly responseHead: ResponseHead;
   /** Whose request is in `head`. */

@@ -36,6 +36,11 @@ export type Picker = {
   pathCut?(head: RequestHead, exchange: Exchange): number;
   /** Asked for each request whose path is served, and again for each retry. Must not throw, and must not keep `head`. */
   pick(head: RequestHead, exchange: Exchange): Answer;
+  /**
+   * An upstream answered with the marker "not here" and this status: whether to try elsewhere (`onFailure` and `pick` follow)
+   * or to pass the answer on, without its marker. A picker without this does not believe the marker.
+   */
+  elsewhere?(upstream: Upstream, status: number, exchange: Exchange): boolean;
   /** An upstream failed a request, which may be retried. */
   onFailure?(upstream: Upstream, failure: Failure, exchange: Exchange): void;
   /** Once for each request whose head was understood, whatever became of it. */

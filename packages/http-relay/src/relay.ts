@@ -18,8 +18,6 @@ export type RelayOptions = Picker & {
   readonly name: string;
   /** Adds `x-forwarded-for`. For the relay that faces clients. */
   readonly forwardedFor?: boolean;
-  /** Retries elsewhere what an upstream says it has not. For a relay whose upstreams are agents. */
-  readonly trustNotHere?: boolean;
 };
 
 export type Relay = {
@@ -44,7 +42,6 @@ export function createRelay(options: RelayOptions): Relay {
     picker: options,
     added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
     forwardedFor: options.forwardedFor ?? false,
-    trustNotHere: options.trustNotHere ?? false,
     head: new RequestHead(),
     responseHead: new ResponseHead(),
     headOwner: undefined,

@@ -33,7 +33,7 @@ export type ContainerRun = {
 
 const backoffMsFirst = 1000;
 const backoffMsMax = 30_000;
-const healthyMs = 60_000;
+const healthyMs = 10_000;
 /** How often a container that cannot be started for its configuration is tried again. */
 const configRetryMs = 250;
 

@@ -45,7 +45,8 @@ export class Replica {
 
   onFailure(failure: Failure): void {
     if (failure === 'not-here' || this.ejected || this.#gone) return;
-    if (failure === 'connect') this.#eject(1, probing.firstMs);
+    // A connection that breaks under a request is how a process dies: what follows at once would break too.
+    if (failure === 'connect' || failure === 'reset') this.#eject(1, probing.firstMs);
     else if (++this.#failures >= failuresMax) this.#eject(1, restMs);
   }
 

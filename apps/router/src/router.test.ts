@@ -83,7 +83,6 @@ describe('router', () => {
     expect(answer).toMatchObject({ status: 200, body: 'b' });
   });
 
-<<<<<<< HEAD
   it('asks a replica again that had not heard of the model yet, once the routes have changed', async () => {
     let asked = 0;
     const late = await rig.startAgent('a', (_, res) => {
@@ -97,7 +96,8 @@ describe('router', () => {
     await rig.publish({ models: [aModel('iris', { a: warm })] });
 
     expect(await answer).toMatchObject({ status: 200, body: 'loaded' });
-=======
+  });
+
   it('passes on why a model fails when no other replica has it', async () => {
     const failing = await rig.startAgent('a', (_, res) =>
       res
@@ -114,7 +114,6 @@ describe('router', () => {
       headers: { 'x-roundhouse-reason': 'model-failed' },
     });
     expect(answer.headers).not.toHaveProperty('x-roundhouse-not-here');
->>>>>>> relay
   });
 
   it('lets requests wait for an agent that restarts, and loses none', async () => {

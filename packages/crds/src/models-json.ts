@@ -1,5 +1,5 @@
 import { CodedError, messageOf } from '@roundhouse/base';
-import { z } from 'zod';
+import { z } from 'zod/mini';
 
 /** One entry of `models.json` as KServe's agent reads it. `memory` is a canonical quantity. */
 export type ModelEntry = {
@@ -13,7 +13,7 @@ const entries = z.array(
     modelSpec: z.object({
       storageUri: z.string(),
       framework: z.string(),
-      memory: z.union([z.string(), z.number().transform(String)]),
+      memory: z.union([z.string(), z.pipe(z.number(), z.transform(String))]),
     }),
   }),
 );

@@ -1,5 +1,5 @@
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { type Clock, CodedError, messageOf, systemCodeOf, within } from '@roundhouse/base';
-import { Pool } from 'undici';
 import type { Answer, Dialect, ListedModel } from './dialect.ts';
 import { errorTextOf } from './dialects.ts';
 
@@ -49,28 +49,35 @@ export function openModelServer(
   address: ServerAddress,
   deadlines: ServerDeadlines = defaultDeadlines,
 ): ModelServer {
-  const pool = new Pool(`http://127.0.0.1:${address.port}`, {
-    connections: connectionsMax,
-    ...(address.socketPath !== undefined && { socketPath: address.socketPath }),
-    // The caller's deadlines hold; undici's own would cut long loads short.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connectTimeout: deadlines.askMs,
-  });
+  // Not undici: it would be a third of the agent's memory, for a few calls to the same host.
+  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax });
+
+  function send(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const { port, socketPath } = address;
+      const where = socketPath === undefined ? { host: '127.0.0.1', port } : { socketPath };
+      // FastAPI servers want a type with a body, MLServer's index a body at all.
+      const headers = method === 'POST' ? { 'content-type': 'application/json', 'content-length': 2 } : {};
+      const sent = request({ ...where, agent, method, path, headers, signal }, (response) => {
+        readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
+      });
+      sent.on('error', (error) => {
+        // The server closed the connection while it stood idle; every call here may be made twice.
+        if (sent.reusedSocket && systemCodeOf(error) === 'ECONNRESET') resolve(send(method, path, signal));
+        else reject(error);
+      });
+      sent.end(method === 'POST' ? '{}' : undefined);
+    });
+  }
 
   async function call(method: 'GET' | 'POST', path: string, timeoutMs: number, signal: AbortSignal): Promise<Answer> {
     const deadline = within(timeoutMs, signal);
     try {
-      const { statusCode, body } = await pool.request({
-        method,
-        path,
-        signal: deadline,
-        // FastAPI servers want a type with a body, MLServer's index a body at all.
-        ...(method === 'POST' && { body: '{}', headers: { 'content-type': 'application/json' } }),
-      });
-      return { status: statusCode, text: await readText(body) };
+      return await send(method, path, deadline);
     } catch (error) {
-      throw signal.aborted ? signal.reason : unreachable(error, `${method} ${path}`, timeoutMs);
+      throw signal.aborted
+        ? signal.reason
+        : unreachable(deadline.aborted ? deadline.reason : error, `${method} ${path}`, timeoutMs);
     }
   }
 
@@ -132,17 +139,17 @@ export function openModelServer(
         return false;
       }
     },
-    close: () => pool.destroy(),
+    close: async () => agent.destroy(),
   };
 }
 
 const modelPath = (model: string) => `/v2/models/${encodeURIComponent(model)}`;
 const repositoryPath = (model: string) => `/v2/repository/models/${encodeURIComponent(model)}`;
 
-async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+async function readText(body: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of body) {
+  for await (const chunk of body as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > answerBytesMax) throw new Error(`the answer is over ${answerBytesMax} bytes`);
     chunks.push(chunk);

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { z } from 'zod/mini';
 
 const port = z.coerce.number().check(z.int(), z.minimum(0), z.maximum(65_535));
@@ -97,14 +96,16 @@ export function helpText(): string {
 }
 
 function flagsIn(args: readonly string[], problems: string[]): Map<string, string> {
-  const options = Object.fromEntries(Object.keys(flags).map((name) => [name, { type: 'string' as const }]));
   const given = new Map<string, string>();
-  for (const token of parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens) {
-    if (token.kind === 'positional') problems.push(`${token.value}: there is no such argument`);
-    else if (token.kind === 'option' && !(token.name in flags))
-      problems.push(`${token.rawName}: there is no such flag`);
-    else if (token.kind === 'option' && token.value === undefined) problems.push(`${token.rawName} needs a value`);
-    else if (token.kind === 'option') given.set(token.name, token.value!);
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index]!;
+    const [, name, inline] = /^--([a-z-]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    const value = inline ?? (args[index + 1]?.startsWith('--') ? undefined : args[index + 1]);
+    if (name === undefined) problems.push(`${arg}: there is no such argument`);
+    else if (!(name in flags)) problems.push(`--${name}: there is no such flag`);
+    else if (value === undefined) problems.push(`--${name} needs a value`);
+    else given.set(name, value);
+    if (name !== undefined && inline === undefined && value !== undefined) index++;
   }
   return given;
 }

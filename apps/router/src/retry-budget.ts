@@ -1,11 +1,11 @@
 import type { Clock } from '@roundhouse/base';
 
-/** Retries for each request, on average. */
-const ratio = 0.2;
+/** One retry for each five requests, on average. Counted in fifths, which add up exactly. */
+const requestsPerRetry = 5;
 /** And in any second, so that few requests may be retried too. */
 const perSecondMin = 10;
-/** What may be saved up. */
-const tokensMax = 100;
+/** Retries that may be saved up. */
+const savedMax = 100;
 
 /** Keeps retries from multiplying the load of a service that is already in trouble. */
 export type RetryBudget = {
@@ -16,18 +16,20 @@ export type RetryBudget = {
 };
 
 export function createRetryBudget(clock: Clock): RetryBudget {
-  let tokens = perSecondMin;
+  const max = savedMax * requestsPerRetry;
+  const perSecond = perSecondMin * requestsPerRetry;
+  let fifths = perSecond;
   let filledMs = clock.monotonic();
   return {
     earn() {
-      tokens = Math.min(tokensMax, tokens + ratio);
+      fifths = Math.min(max, fifths + 1);
     },
     spend() {
       const nowMs = clock.monotonic();
-      tokens = Math.min(tokensMax, tokens + ((nowMs - filledMs) / 1000) * perSecondMin);
+      fifths = Math.min(max, fifths + ((nowMs - filledMs) / 1000) * perSecond);
       filledMs = nowMs;
-      if (tokens < 1) return false;
-      tokens--;
+      if (fifths < requestsPerRetry) return false;
+      fifths -= requestsPerRetry;
       return true;
     },
   };

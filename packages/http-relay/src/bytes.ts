@@ -7,7 +7,6 @@ export const PERCENT = 0x25;
 export const SLASH = 0x2f;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
-export const COMMA = 0x2c;
 
 const token = 1;
 const fieldValue = 2;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
-import type { Core } from './core.ts';
+import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
 import type { Answer, Exchange, Failure } from './exchange.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
@@ -44,7 +44,7 @@ const none: readonly Upstream[] = [];
 const modes = { asIs: 0, dataOnly: 1, encode: 2 } as const;
 
 /** One client connection and the one request that it has at a time. */
-export class Client implements Exchange, Timed, Receiver {
+export class Client implements Exchange, Timed, Receiver, Closable {
   tag: unknown;
   attempt = 0;
   tried: readonly Upstream[] = none;
@@ -108,7 +108,6 @@ export class Client implements Exchange, Timed, Receiver {
       .on('close', () => this.#onClose());
   }
 
-  /** Between requests, with nothing begun. */
   get idle(): boolean {
     return this.#phase === phases.idle && this.#input === undefined;
   }

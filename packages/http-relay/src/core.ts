@@ -1,10 +1,17 @@
 import type { Clock } from '@roundhouse/base';
-import type { Client } from './client.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Picker } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
+
+/** What the relay as a whole does with a client connection. */
+export type Closable = {
+  /** Between requests, with nothing begun. */
+  readonly idle: boolean;
+  end(): void;
+  destroy(): void;
+};
 
 /** What the connections of one relay share. */
 export type Core = {
@@ -19,8 +26,8 @@ export type Core = {
   readonly head: RequestHead;
   readonly responseHead: ResponseHead;
   /** Whose request is in `head`. */
-  headOwner: Client | undefined;
-  readonly clients: Set<Client>;
+  headOwner: Closable | undefined;
+  readonly clients: Set<Closable>;
   closing: boolean;
   /** Requests that wait in `pick`'s name. */
   parked: number;

@@ -10,7 +10,7 @@ const roots = ['packages', 'apps', 'e2e', 'bench', 'tools'];
 const files = roots.flatMap((directory) => walk(join(root, directory))).map((path) => relative(root, path));
 const isTest = (file: string) => /\.(test|contract|e2e)\.ts$|\/(contract|scenarios|testing)\/|vitest/.test(file);
 const isMain = (file: string) => /^apps\/[^/]+\/src\/(main|worker|probe)\.ts$/.test(file);
-const isTool = (file: string) => /^(tools|bench)\//.test(file);
+const isTool = (file: string) => /^(tools|bench|e2e)\//.test(file);
 const sources = files.filter((file) => /^(packages|apps)\/[^/]+\/src\//.test(file) && !isTest(file));
 
 type Rule = {

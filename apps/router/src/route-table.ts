@@ -190,8 +190,8 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     },
     services,
     apply({ snapshot, routes }) {
+      const changed = new Set<Service | undefined>(snapshot ? services.values() : []);
       if (snapshot) removeAbsent(routes);
-      const changed = new Set<Service | undefined>();
       for (const route of routes.services) changed.add(setService(route));
       for (const route of routes.replicas) changed.add(setReplica(route));
       for (const route of routes.models) changed.add(setModel(route));
@@ -204,9 +204,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         const service = services.get(key);
         if (service === undefined) continue;
         removeService(service);
-        changed.add(service); // who waits for it learns that it is gone
+        changed.add(service);
       }
       ready = true;
+      // Also those that are gone: who waits for them learns it.
       for (const service of changed) if (service !== undefined) deps.onChange(service);
     },
     serviceByHost({ bytes, hostStart, hostEnd }) {

@@ -38,7 +38,9 @@ export async function openDataPath(
 ): Promise<DataPath> {
   /** Requests that wait, and for which model. The relay bounds their number and their time. */
   const held = new Map<Exchange, string>();
-  const counts = { requests: 0, errors: 0, inFlight: 0 };
+  const counts = { requests: 0, errors: 0 };
+  /** Requests under way. The relay refuses some by itself: those were never ours to count. */
+  const underWay = new Set<Exchange>();
   /** The server refused a connection and has not been looked at since. */
   let suspect = false;
 
@@ -70,7 +72,7 @@ export async function openDataPath(
     random,
     name: 'roundhouse-agent',
     pick(head, exchange) {
-      if (exchange.attempt === 0) counts.inFlight++;
+      underWay.add(exchange);
       return answer(hasModel(head.route) ? head.modelName() : '', exchange);
     },
     onFailure(_, failure) {
@@ -78,8 +80,8 @@ export async function openDataPath(
       if (failure === 'connect' || failure === 'reset') onDoubt();
     },
     onDone(exchange) {
+      if (!underWay.delete(exchange)) return;
       held.delete(exchange);
-      counts.inFlight--;
       counts.requests++;
       const failed = exchange.status >= 500;
       if (failed) counts.errors++;
@@ -95,12 +97,12 @@ export async function openDataPath(
   return {
     port: listening.port,
     get inFlight() {
-      return counts.inFlight;
+      return underWay.size;
     },
     counters: () => ({
       requests_total: counts.requests,
       request_errors_total: counts.errors,
-      requests_in_flight: counts.inFlight,
+      requests_in_flight: underWay.size,
       requests_waiting: held.size,
     }),
     modelChanged: (model) => review((name) => name === model),

@@ -122,6 +122,17 @@ describe('the command line', () => {
     expect(await modelNames(stack)).toEqual(before);
   });
 
+  it('leaves no process when npm, which started it, is asked to end', async () => {
+    await stack.stop();
+    stack = await startStack({ checkout, dataDirectory, command: 'npm' });
+    const started = descendantsOf(stack.process.pid ?? 0);
+    await stack.stop();
+    await until('its processes are gone', async () => !started.some(isAlive));
+    stack = await startStack({ checkout, dataDirectory });
+
+    expect(started.length).toBeGreaterThanOrEqual(5);
+  });
+
   it('stops with "down", and while it is still starting', async () => {
     const stopped = await roundhouse('down');
     expect(stopped.stdout).toMatch(/^Stopped\./);

@@ -5,16 +5,20 @@ import { images } from './names.ts';
 /** Where the bundles are, and with what they run. */
 export type Bundles = { readonly appsDirectory: string; readonly node: string };
 
+/** One of these runs in every predictor pod, and keeps little that is young: a small nursery suffices. */
+const smallHeap = ['--max-semi-space-size=1'];
+
 /**
  * How the local node runs our images: as processes of the bundles. Containers of one pod, and pods among each other, share
  * this machine's ports, so each port that an argument names is replaced by the one that the node chose for it.
  */
 export function localImages({ appsDirectory, node }: Bundles): Images {
   const run =
-    (app: string, portFlags: readonly string[]) =>
+    (app: string, portFlags: readonly string[], flags: readonly string[] = []) =>
     ({ args, env, port }: ContainerView) => ({
       file: node,
       args: [
+        ...flags,
         join(appsDirectory, app, 'dist', 'main.mjs'),
         '--host',
         '127.0.0.1',
@@ -25,7 +29,7 @@ export function localImages({ appsDirectory, node }: Bundles): Images {
   return {
     [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port']),
     [images.router]: run('router', ['--port', '--ops-port']),
-    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port']),
+    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port'], smallHeap),
     [images.modelServer]: run('model-server', ['--http-port', '--grpc-port']),
   };
 }

@@ -105,6 +105,29 @@ describe('bad input', () => {
     },
   );
 
+  it('a host that another service has stays with the older one, and the other says so', async () => {
+    const inNamespace = (namespace: string, object: { metadata: object }) => ({
+      ...object,
+      metadata: { ...object.metadata, namespace },
+    });
+    await world.kubectl(['create', 'namespace', 'b-c']);
+    await world.kubectl(['create', 'namespace', 'c']);
+    await world.apply(inNamespace('b-c', aService('a')));
+    await world.kubectl(['wait', '-n', 'b-c', '--for=condition=Ready', 'isvc/a', '--timeout=20s']);
+    await world.apply(inNamespace('c', aService('a-b')));
+    const conflict = await until('the younger one says so', async () => {
+      const path = '/apis/serving.kserve.io/v1beta1/namespaces/c/inferenceservices/a-b';
+      const { status } = await world.api.get<{ status?: { conditions?: readonly Condition[] } }>(path);
+      return status?.conditions?.find(({ reason }) => reason === 'HostConflict');
+    });
+
+    expect(conflict.message).toContain('b-c/a');
+    expect(await world.kubectl(['get', 'isvc', '-n', 'b-c', 'a', '-o', 'jsonpath={.status.url}'])).toBe(
+      'http://a-b-c.example.com',
+    );
+    await world.kubectl(['delete', 'namespace', 'b-c', 'c', '--timeout=30s']);
+  });
+
   it('a model that does not fit waits, and is admitted when another goes', async () => {
     const limits = { resources: { limits: { memory: '1Gi' } } };
     const model = { modelFormat: { name: 'xgboost' }, runtime: 'roundhouse-model-server', ...limits };

@@ -63,6 +63,13 @@ describe('the command line', () => {
     expect((await roundhouse('status')).stdout).toContain(name);
   });
 
+  it('explains itself, also through npm', async () => {
+    const { stdout } = await run('npm', ['start', '--silent', '--', '--help'], { cwd: checkout, encoding: 'utf8' });
+
+    for (const option of ['--port', '--data-dir', '--no-examples', '--file-root']) expect(stdout).toContain(option);
+    expect((await run(process.execPath, [main, 'predict', '--help'])).stdout).toContain('roundhouse predict MODEL');
+  });
+
   it('says what is wrong in one sentence', async () => {
     const port = new URL(stack.routerUrl).port;
     const fails = async (...args: readonly string[]) => {

@@ -1,31 +1,8 @@
 import type { Condition, Names, ResourceName } from '@roundhouse/crds';
+import type { KubeObject } from '@roundhouse/kube';
 
 /** An object as informers keep it: what we do not read is cut off. */
-export type Stored = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly uid?: string;
-    readonly resourceVersion?: string;
-    readonly generation?: number;
-    readonly creationTimestamp?: string;
-    readonly deletionTimestamp?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-    readonly finalizers?: readonly string[];
-    readonly ownerReferences?: readonly {
-      readonly kind: string;
-      readonly name: string;
-      readonly uid: string;
-      readonly controller?: boolean;
-    }[];
-  };
-  readonly spec?: unknown;
-  readonly status?: unknown;
-  readonly [field: string]: unknown;
-};
+export type Stored = KubeObject;
 
 /** What informers hold of one resource. */
 export type View = {

@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { RequestHead } from './index.ts';
 import { bodyOf, createRig, until } from './testing/rig.ts';
 
@@ -10,40 +10,47 @@ import { bodyOf, createRig, until } from './testing/rig.ts';
  * one's body. The server here is Node.js' own parser; it notes each request that it finds and each that it cannot read.
  */
 
-const rig = createRig();
-let server: Server;
-let port: number;
-let picked: string[] = [];
-let found: string[] = [];
-let bodies: string[] = [];
-let unreadable: string[] = [];
+/** What one run saw: what we picked, and what the server behind found, read whole, or could not read. */
+type Sight = {
+  readonly picked: string[];
+  readonly found: string[];
+  readonly bodies: string[];
+  readonly unreadable: string[];
+};
 
-beforeAll(async () => {
-  server = createServer(async (req, res) => {
-    found.push(`${req.method} ${req.url}`);
+/** A server and a relay before it, of one run alone: what is still under way when the run ends disturbs no other. */
+async function openRun() {
+  const sight: Sight = { picked: [], found: [], bodies: [], unreadable: [] };
+  const server = createServer(async (req, res) => {
+    sight.found.push(`${req.method} ${req.url}`);
     const body = await bodyOf(req).catch(() => undefined);
     if (body === undefined) return; // cut off by us, since it was broken
-    bodies.push(body);
+    sight.bodies.push(body);
     res.end('ok');
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code !== 'ECONNRESET' && error.code !== 'HPE_INVALID_EOF_STATE') unreadable.push(String(error.code));
+    if (error.code !== 'ECONNRESET' && error.code !== 'HPE_INVALID_EOF_STATE')
+      sight.unreadable.push(String(error.code));
     socket.destroy();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const rig = createRig();
   const relay = await rig.relay((server.address() as AddressInfo).port, {
     pick: (head) => {
-      picked.push(lineOf(head));
+      sight.picked.push(lineOf(head));
       return relay.upstream;
     },
   });
-  port = relay.port;
-});
-afterAll(async () => {
-  await rig.close();
-  server.closeAllConnections();
-  server.close();
-});
+  return {
+    sight,
+    client: await rig.client(relay.port),
+    async close() {
+      await rig.close();
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
 
 const lineOf = ({ bytes, start, methodEnd, pathStart, targetEnd }: RequestHead) =>
   `${bytes.toString('latin1', start, methodEnd)} ${bytes.toString('latin1', pathStart, targetEnd)}`;
@@ -53,13 +60,9 @@ const brokenMs = 100;
 /** What is whole is answered and closed, however busy the machine. */
 const wholeMs = 10_000;
 
-/** Sends `text` in parts cut at `cuts`, and returns what the client got once the connection is closed, or after `patienceMs`. */
-async function send(text: string, cuts: readonly number[], patienceMs: number): Promise<string> {
-  picked = [];
-  found = [];
-  bodies = [];
-  unreadable = [];
-  const client = await rig.client(port);
+/** Sends `text` in parts cut at `cuts`; ends once the connection is closed, or after `patienceMs`. */
+async function send(text: string, cuts: readonly number[], patienceMs: number): Promise<Sight & { answer: string }> {
+  const { sight, client, close } = await openRun();
   client.socket.setNoDelay(true);
   let at = 0;
   for (const cut of [...cuts].sort((a, b) => a - b)) {
@@ -74,7 +77,9 @@ async function send(text: string, cuts: readonly number[], patienceMs: number): 
   const endMs = performance.now() + patienceMs;
   await until(() => client.closed || performance.now() > endMs);
   client.socket.destroy();
-  return client.text;
+  const seen = structuredClone(sight);
+  await close();
+  return { ...seen, answer: client.text };
 }
 
 const line = fc.constantFrom(
@@ -145,7 +150,7 @@ describe('what is passed on', () => {
   it('is read by Node.js as the same requests', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 3 }), async (messages) => {
-        await send(messages.join(''), [], brokenMs);
+        const { picked, found, unreadable } = await send(messages.join(''), [], brokenMs);
 
         const plain = picked.map((request) => request.replace('%3A', ':'));
         expect(unreadable).toEqual([]);
@@ -166,8 +171,8 @@ describe('what is passed on', () => {
     ];
     const text = requests.join('');
     const view = async (cuts: readonly number[]) => {
-      const answer = (await send(text, cuts, wholeMs)).replaceAll(/Date: [^\r]*/g, '');
-      return { answer, picked, found, bodies };
+      const { answer, picked, found, bodies } = await send(text, cuts, wholeMs);
+      return { answer: answer.replaceAll(/Date: [^\r]*/g, ''), picked, found, bodies };
     };
     const whole = await view([]);
     expect(whole.bodies).toEqual(['{"a":1}', 'helloabc', '', '']);

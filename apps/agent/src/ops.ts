@@ -1,7 +1,4 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { messageOf } from '@roundhouse/base';
+import { jsonPage, metricsPage, type PageServer, servePages } from '@roundhouse/telemetry/pages';
 import type { Entry } from './entry.ts';
 import { stateOf } from './plan.ts';
 
@@ -14,60 +11,22 @@ export type OpsDeps = {
   readonly gauges: () => Readonly<Record<string, number>>;
 };
 
-export type Ops = { readonly port: number; close(): Promise<void> };
-
-type Page = { readonly status: number; readonly type: string; readonly text: string };
-
-/**
- * Health, metrics, the table of models and the drain, for the kubelet and for people. On node:http alone: a web framework
- * would be a fifth of the agent's memory, for five paths without parameters.
- */
-export async function serveOps(
+/** Health, metrics, the table of models and the drain, for the kubelet and for people. */
+export function serveOps(
   { entries, isReady, drain, gauges }: OpsDeps,
   listen: { readonly host: string; readonly port: number },
-): Promise<Ops> {
-  const pages: Readonly<Record<string, () => Page | Promise<Page>>> = {
-    '/healthz': () => json(200, { live: true }),
-    '/readyz': () => json(isReady() ? 200 : 503, { ready: isReady() }),
-    '/models': () => json(200, Array.from(entries(), rowOf)),
-    '/metrics': () => ({ status: 200, type: 'text/plain; version=0.0.4', text: metricsText(entries(), gauges()) }),
+): Promise<PageServer> {
+  return servePages(listen, {
+    '/healthz': () => jsonPage({ live: true }),
+    '/readyz': () => jsonPage({ ready: isReady() }, isReady() ? 200 : 503),
+    '/models': () => jsonPage(Array.from(entries(), rowOf)),
+    '/metrics': () => metricsPage(metricsText(entries(), gauges())),
     '/drain': async () => {
       await drain();
-      return json(200, { drained: true });
+      return jsonPage({ drained: true });
     },
-  };
-  const pageFor = async (method: string | undefined, url = ''): Promise<Page> => {
-    const page = pages[url.replace(/\?.*$/, '')];
-    if (page === undefined) return json(404, { error: `there is ${Object.keys(pages).join(', ')}` });
-    if (method !== 'GET' && method !== 'HEAD') return json(405, { error: 'this path takes GET' });
-    try {
-      return await page();
-    } catch (error) {
-      return json(500, { error: messageOf(error) });
-    }
-  };
-  const server = createServer((request, response) => {
-    request.resume();
-    void pageFor(request.method, request.url).then(({ status, type, text }) =>
-      response.writeHead(status, { 'content-type': type }).end(text),
-    );
   });
-  server.listen(listen.port, listen.host);
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    async close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
 }
-
-const json = (status: number, body: unknown): Page => ({
-  status,
-  type: 'application/json',
-  text: JSON.stringify(body),
-});
 
 function rowOf(entry: Readonly<Entry>) {
   const { name, wanted, placed, loaded, failure, inFlight, bytesDone, bytesTotal } = entry;

@@ -1,20 +1,21 @@
 import { systemClock } from '@roundhouse/base';
 import { wire } from '@roundhouse/control-protocol';
+import type { PageServer } from '@roundhouse/telemetry/pages';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createFleet } from '../assignments/fleet.ts';
 import { createPublisher } from '../routes/publisher.ts';
 import { aBoard, aModel, aReplica, aView } from '../testing/builders.ts';
 import { createMetrics } from './metrics.ts';
-import { type Surface, serveHealth, serveMetrics, serveReadApi } from './surfaces.ts';
+import { serveHealth, serveMetrics, serveReadApi } from './surfaces.ts';
 
 const at = { host: '127.0.0.1', port: 0 };
 
-const open: Surface[] = [];
+const open: PageServer[] = [];
 afterEach(async () => {
   for (const surface of open.splice(0)) await surface.close();
 });
 
-async function get(surface: Surface, path: string) {
+async function get(surface: PageServer, path: string) {
   open.push(surface);
   return await fetch(`http://127.0.0.1:${surface.port}${path}`);
 }

@@ -54,8 +54,8 @@ export function admit<In, Body, Hello extends { readonly epoch: bigint }>(
   };
   const close = (code: number, details: string) => {
     if (over.signal.aborted) return;
-    call.emit('error', { code, details });
     forget(details);
+    call.emit('error', { code, details });
   };
   const cancelDeadline = clock.after(admissionMsMax, () =>
     close(status.UNAUTHENTICATED, 'no hello, or no answer, in time'),

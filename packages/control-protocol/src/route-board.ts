@@ -133,26 +133,27 @@ export function createRouteBoard({ clock }: { readonly clock: Clock }): RouteBoa
     pending.models.clear();
     const isGone = ({ service, name }: { service: string; name: string }) => !models.get(service)?.has(name);
     const present = names.flatMap(({ service, name }) => models.get(service)?.get(name) ?? []);
-    return joinedWhenSmall([
-      ...parted(
-        keys.flatMap((key) => services.get(key) ?? []),
-        (part) => ({ services: part }),
-      ),
-      ...parted(
-        ids.flatMap((id) => replicas.get(id) ?? []),
-        (part) => ({ replicas: part }),
-      ),
-      ...parted(present, (part) => ({ models: part })),
-      ...parted(
-        keys.filter((key) => !services.has(key)),
-        (part) => ({ removedServices: part }),
-      ),
-      ...parted(
-        ids.filter((id) => !replicas.has(id)),
-        (part) => ({ removedReplicas: part }),
-      ),
-      ...parted(names.filter(isGone), (part) => ({ removedModels: part })),
-    ]);
+    const goneServices = keys.filter((key) => !services.has(key));
+    return [
+      // First and alone: removals take effect last within a message, and would take along what was added under that key since.
+      ...parted(goneServices, (part) => ({ removedServices: part })),
+      ...joinedWhenSmall([
+        ...parted(
+          keys.flatMap((key) => services.get(key) ?? []),
+          (part) => ({ services: part }),
+        ),
+        ...parted(
+          ids.flatMap((id) => replicas.get(id) ?? []),
+          (part) => ({ replicas: part }),
+        ),
+        ...parted(present, (part) => ({ models: part })),
+        ...parted(
+          ids.filter((id) => !replicas.has(id)),
+          (part) => ({ removedReplicas: part }),
+        ),
+        ...parted(names.filter(isGone), (part) => ({ removedModels: part })),
+      ]),
+    ];
   };
 
   const flush = () => {

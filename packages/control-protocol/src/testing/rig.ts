@@ -1,4 +1,4 @@
-import { systemClock, systemRandom } from '@roundhouse/base';
+import { type Clock, systemClock, systemRandom } from '@roundhouse/base';
 import type { AgentSession, AssignedModelFields } from '../agent-session.ts';
 import { type AgentStreamOptions, attachAgent } from '../agent-stream.ts';
 import { type ControlServer, type ControlServerOptions, serveControl } from '../control-server.ts';
@@ -30,19 +30,22 @@ export async function createRig() {
     sessions: [] as AgentSession[],
 
     /** Listens on the port of the earlier server, if there was one. */
-    async serve(options: Partial<ControlServerOptions> = {}): Promise<ControlServer> {
-      const server = await serveControl(deps, {
-        listen: { host: '127.0.0.1', port: rig.port },
-        tls: () => certificate,
-        epoch: 1,
-        version: '0.1.0',
-        heartbeatMs: 200,
-        authenticateAgent: async () => {},
-        authenticateRouter: async () => {},
-        onAgent: (session) => void rig.sessions.push(session),
-        onRouter: (session) => board.attach(session),
-        ...options,
-      });
+    async serve(options: Partial<ControlServerOptions> = {}, clock: Clock = systemClock): Promise<ControlServer> {
+      const server = await serveControl(
+        { clock, log },
+        {
+          listen: { host: '127.0.0.1', port: rig.port },
+          tls: () => certificate,
+          epoch: 1,
+          version: '0.1.0',
+          heartbeatMs: 200,
+          authenticateAgent: async () => {},
+          authenticateRouter: async () => {},
+          onAgent: (session) => void rig.sessions.push(session),
+          onRouter: (session) => board.attach(session),
+          ...options,
+        },
+      );
       rig.port = server.port;
       stops.push(() => server.close());
       return server;
@@ -73,9 +76,10 @@ export async function createRig() {
     },
 
     router(options: Partial<RouteStreamOptions> = {}) {
+      const instance = `router-${stops.length}`;
       const stream = openRoutes(deps, {
         connection: rig.connection(),
-        hello: () => ({ version: '0.1.0', instance: `router-${stops.length}` }),
+        hello: () => ({ version: '0.1.0', instance }),
         apply: () => {},
         ...options,
       });

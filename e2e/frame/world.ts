@@ -85,6 +85,7 @@ function kubectlRunner(file: string, kubeconfig: string): World['kubectl'] {
       env: { ...process.env, KUBECONFIG: kubeconfig },
       maxBuffer: 64 * 2 ** 20,
     });
+    running.child.stdin?.on('error', () => {}); // it may end before it reads what it does not need
     running.child.stdin?.end(input ?? '');
     const { stdout } = await running;
     return stdout;

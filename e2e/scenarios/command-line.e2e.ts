@@ -144,9 +144,9 @@ describe('the command line', () => {
     const stopped = await roundhouse('down');
     expect(stopped.stdout).toMatch(/^Stopped\./);
     const early = spawn(process.execPath, [main, 'up', '--port', '0', '--data-dir', dataDirectory], {
-      stdio: 'ignore',
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await once(early.stdout, 'data'); // the API is up, the models are on their way
     early.kill('SIGINT');
     const [status] = await once(early, 'exit');
 

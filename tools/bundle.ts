@@ -6,8 +6,11 @@ import { type Plugin, rolldown } from 'rolldown';
 
 const root = join(import.meta.dirname, '..');
 
-/** Native addons and their loaders stay outside; they are found in node_modules at run time. `lightHttp` sees to node:http. */
-const external = [/^node:(?!http$)/, 'onnxruntime-node'];
+/**
+ * Native addons and their loaders stay outside; they are found in node_modules at run time. `lightHttp` sees to node:http.
+ * gRPC asks for its proto loader only to serve diagnostics that we do not serve: it stays away, 2 MB.
+ */
+const external = [/^node:(?!http$)/, 'onnxruntime-node', '@grpc/proto-loader'];
 
 /**
  * An `import` of node:http reads every property of it, also the getters of WebSocket and its events, and with them loads the

@@ -1,4 +1,4 @@
-import { jsonPage, metricsPage, type PageServer, servePages } from '@roundhouse/telemetry/pages';
+import { jsonPage, metricsPage, type PageServer, servePages } from '@roundhouse/telemetry';
 import type { Entry } from './entry.ts';
 import { stateOf } from './plan.ts';
 

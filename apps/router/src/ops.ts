@@ -1,4 +1,4 @@
-import { jsonPage, metricsPage, type PageServer, servePages, textPage } from '@roundhouse/telemetry/pages';
+import { jsonPage, metricsPage, type PageServer, servePages, textPage } from '@roundhouse/telemetry';
 
 export type OpsDeps = {
   readonly host: string;

@@ -1,6 +1,6 @@
 import { systemClock } from '@roundhouse/base';
 import { wire } from '@roundhouse/control-protocol';
-import type { PageServer } from '@roundhouse/telemetry/pages';
+import type { PageServer } from '@roundhouse/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createFleet } from '../assignments/fleet.ts';
 import { createPublisher } from '../routes/publisher.ts';

@@ -1,4 +1,4 @@
-import { jsonPage, metricsPage, type PageServer, servePages, textPage } from '@roundhouse/telemetry/pages';
+import { jsonPage, metricsPage, type PageServer, servePages, textPage } from '@roundhouse/telemetry';
 import type { Fleet } from '../assignments/fleet.ts';
 import { servicesView } from './services-view.ts';
 

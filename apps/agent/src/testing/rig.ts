@@ -48,7 +48,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
           tls: () => certificate,
           epoch: 1,
           version: '0.1.0',
-          heartbeatMs: 100,
+          heartbeatMs: 1_000, // a busy machine must not look like a peer that has gone silent
           authenticateAgent: async () => {},
           authenticateRouter: async () => {},
           onAgent: (session) => void sessions.push(session),

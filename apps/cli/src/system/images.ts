@@ -5,8 +5,11 @@ import { images } from './names.ts';
 /** Where the bundles are, and with what they run. */
 export type Bundles = { readonly appsDirectory: string; readonly node: string };
 
-/** One of these runs in every predictor pod, and keeps little that is young: a small nursery suffices. */
-const smallHeap = ['--max-semi-space-size=1'];
+/**
+ * For the processes that are many and mostly idle: a small nursery, one thread for V8's own work, and one optimising compiler
+ * instead of two. No cost in CPU time under load could be told from noise (ADR 5).
+ */
+const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
 
 /**
  * How the local node runs our images: as processes of the bundles. Containers of one pod, and pods among each other, share
@@ -27,9 +30,9 @@ export function localImages({ appsDirectory, node }: Bundles): Images {
       env,
     });
   return {
-    [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port']),
-    [images.router]: run('router', ['--port', '--ops-port']),
-    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port'], smallHeap),
+    [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port'], lean),
+    [images.router]: run('router', ['--port', '--ops-port'], lean),
+    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port'], lean),
     [images.modelServer]: run('model-server', ['--http-port', '--grpc-port']),
   };
 }

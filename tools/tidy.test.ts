@@ -141,8 +141,10 @@ function importsOf(file: string): string[] {
           .map((url) => normalize(join(dirname(file), url))) ?? []
       );
     if (specifier.startsWith('.')) return [normalize(join(dirname(file), specifier))];
-    const ours = /^@roundhouse\/(.+)$/.exec(specifier)?.[1];
-    return ours === undefined ? [] : [`packages/${ours}/src/index.ts`];
+    const [, ours, subpath = ''] = /^@roundhouse\/([^/]+)(\/.+)?$/.exec(specifier) ?? [];
+    if (ours === undefined) return [];
+    const { exports } = JSON.parse(readFileSync(join(root, 'packages', ours, 'package.json'), 'utf8'));
+    return [join('packages', ours, exports[`.${subpath}`])];
   });
 }
 

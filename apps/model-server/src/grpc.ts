@@ -8,9 +8,9 @@ import {
   encodeGrpcResponse,
   GRPCInferenceService,
 } from '@roundhouse/v2-protocol/grpc';
+import { measured } from './measure.ts';
 import { ModelRefused } from './model.ts';
 import { bodyBytesMax, type ServeDeps } from './route.ts';
-import { measured } from './statistics.ts';
 import { createV2, serverMetadata } from './v2.ts';
 
 export type GrpcServer = { readonly port: number; close(): Promise<void> };

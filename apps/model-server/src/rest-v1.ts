@@ -1,6 +1,6 @@
 import { encodeV1Response, InferenceError } from '@roundhouse/v2-protocol';
+import { measured } from './measure.ts';
 import type { Route, ServeDeps } from './route.ts';
-import { measured } from './statistics.ts';
 
 export function v1Routes(deps: ServeDeps): Route[] {
   const { repository, inference } = deps;

@@ -1,6 +1,6 @@
 import { decodeInferRequest, encodeInferResponse, invalid, isRecord } from '@roundhouse/v2-protocol';
+import { measured } from './measure.ts';
 import { type Exchange, optionalJson, type Route, type ServeDeps } from './route.ts';
-import { measured } from './statistics.ts';
 import { createV2, serverMetadata } from './v2.ts';
 
 type V2 = ReturnType<typeof createV2>;

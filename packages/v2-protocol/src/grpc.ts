@@ -1,4 +1,4 @@
-export { GRPCInferenceService, ModelInferRequestSchema, ModelInferResponseSchema } from './gen/inference_pb.js';
+export * from './gen/inference_pb.js';
 export {
   decodeGrpcRequest,
   decodeGrpcResponse,

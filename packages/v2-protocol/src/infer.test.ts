@@ -147,6 +147,19 @@ describe('an inference request', () => {
   });
 });
 
+describe('a tensor of BYTES', () => {
+  it('has a bound on its elements, since each takes memory however empty it is', () => {
+    const count = 1024 * 1024 + 1;
+    const binary = { name: 'x', datatype: 'BYTES', shape: [count], parameters: { binary_data_size: 4 * count } };
+    const head = encoder.encode(JSON.stringify({ inputs: [binary] }));
+    const body = new Uint8Array(head.length + 4 * count);
+    body.set(head);
+
+    expect(() => decodeInferRequest(body, String(head.length))).toThrow(/"x" has 1048577 elements of BYTES/);
+    expect(() => decode(single('BYTES', [count], new Array(count).fill('')))).toThrow(/"x" has 1048577 elements/);
+  });
+});
+
 describe('an inference response', () => {
   const noWishes = { outputs: [], parameters: {} };
 

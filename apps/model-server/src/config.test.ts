@@ -4,7 +4,13 @@ import { parseConfig } from './config.ts';
 describe('the command line', () => {
   it('has defaults for everything', () => {
     expect(parseConfig([])).toEqual({
-      config: { modelDirectory: '/mnt/models', host: '127.0.0.1', httpPort: 8080, socket: undefined },
+      config: {
+        modelDirectory: '/mnt/models',
+        host: '127.0.0.1',
+        httpPort: 8080,
+        grpcPort: undefined,
+        socket: undefined,
+      },
     });
   });
 
@@ -20,7 +26,7 @@ describe('the command line', () => {
     ];
 
     expect(parseConfig(argv)).toEqual({
-      config: { modelDirectory: '/models', host: '0.0.0.0', httpPort: 0, socket: '/run/s' },
+      config: { modelDirectory: '/models', host: '0.0.0.0', httpPort: 0, grpcPort: 9001, socket: '/run/s' },
     });
   });
 

@@ -6,6 +6,8 @@ export type Config = {
   /** Loopback unless told otherwise: only the agent in the same pod talks to this server. */
   readonly host: string;
   readonly httpPort: number;
+  /** gRPC is served only where it is asked for. */
+  readonly grpcPort: number | undefined;
   readonly socket: string | undefined;
 };
 
@@ -13,7 +15,7 @@ const options = {
   'model-dir': { type: 'string', default: '/mnt/models' },
   host: { type: 'string', default: '127.0.0.1' },
   'http-port': { type: 'string', default: '8080' },
-  'grpc-port': { type: 'string', default: '9000' },
+  'grpc-port': { type: 'string' },
   socket: { type: 'string' },
 } as const;
 
@@ -27,16 +29,15 @@ export function parseConfig(argv: readonly string[]): { config: Config } | { pro
     return { problems: [`${(error as Error).message.split('. ')[0]}; the options are ${known.join(', ')}`] };
   }
   const problems: string[] = [];
-  const portOf = (name: 'http-port' | 'grpc-port'): number => {
-    const port = Number(values[name]);
-    if (!/^\d+$/.test(values[name]) || port > 65_535)
-      problems.push(`--${name} takes a port from 0 to 65535, not "${values[name]}"`);
+  const portOf = (name: 'http-port' | 'grpc-port', text: string): number => {
+    const port = Number(text);
+    if (!/^\d+$/.test(text) || port > 65_535) problems.push(`--${name} takes a port from 0 to 65535, not "${text}"`);
     return port;
   };
-  const httpPort = portOf('http-port');
-  portOf('grpc-port');
+  const httpPort = portOf('http-port', values['http-port']);
+  const grpcPort = values['grpc-port'] === undefined ? undefined : portOf('grpc-port', values['grpc-port']);
   if (values['model-dir'] === '') problems.push('--model-dir is empty');
   if (problems.length > 0) return { problems };
   const socket = values.socket === undefined ? undefined : resolve(values.socket);
-  return { config: { modelDirectory: resolve(values['model-dir']), host: values.host, httpPort, socket } };
+  return { config: { modelDirectory: resolve(values['model-dir']), host: values.host, httpPort, grpcPort, socket } };
 }

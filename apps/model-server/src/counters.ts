@@ -19,18 +19,3 @@ roundhouse_model_server_predictions_total{outcome="error"} ${failures}
 roundhouse_model_server_prediction_seconds_total ${seconds}
 `;
 }
-
-/** Runs `predict` and counts how it went and how long it took. */
-export async function counted<T>(counters: Counters, monotonic: () => number, predict: () => Promise<T>): Promise<T> {
-  const started = monotonic();
-  try {
-    const result = await predict();
-    counters.predictions++;
-    return result;
-  } catch (error) {
-    counters.failures++;
-    throw error;
-  } finally {
-    counters.seconds += (monotonic() - started) / 1000;
-  }
-}

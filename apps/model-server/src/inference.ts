@@ -14,7 +14,12 @@ import type { Repository } from './repository.ts';
 /** Predictions, whatever the transport that carries them. */
 export type Inference = {
   infer(name: string, version: string | undefined, request: InferRequest): Promise<InferResponse>;
-  predictV1(name: string, body: Uint8Array): Promise<readonly Tensor[]>;
+  /** `onDecoded` is told the inputs before the model sees them. */
+  predictV1(
+    name: string,
+    body: Uint8Array,
+    onDecoded?: (inputs: readonly Tensor[]) => void,
+  ): Promise<readonly Tensor[]>;
 };
 
 export function createInference(repository: Repository): Inference {
@@ -28,9 +33,10 @@ export function createInference(repository: Repository): Inference {
         return { modelName: name, modelVersion, id, outputs: await model.predict(matchInputs(model, inputs), wanted) };
       });
     },
-    async predictV1(name, body) {
+    async predictV1(name, body, onDecoded) {
       return repository.using(name, undefined, async ({ model }) => {
         const inputs = decodeV1Request(body, model.inputs, model.features);
+        onDecoded?.(inputs);
         return model.predict(matchInputs(model, inputs), wantedOutputs(model, []));
       });
     },

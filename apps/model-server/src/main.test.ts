@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { openGrpcClient } from './testing/grpc-client.ts';
 import { examples } from './testing/model-directory.ts';
 
 const main = join(import.meta.dirname, 'main.ts');
@@ -26,10 +27,14 @@ describe('the process', () => {
     await expect.poll(() => output.text, { timeout: 10_000 }).toMatch(/model server listens/);
     const port = /"port":(\d+)/.exec(output.text)?.[1];
     const load = await fetch(`http://127.0.0.1:${port}/v2/repository/models/digits-onnx/load`, { method: 'POST' });
+    const client = openGrpcClient(Number(/"grpcPort":(\d+)/.exec(output.text)?.[1]));
+    const ready = await client.ask('modelReady', { name: 'digits-onnx' });
     child.kill('SIGTERM');
     const [code] = await once(child, 'exit');
+    client.close();
 
     expect(load.status).toBe(200);
+    expect(ready).toMatchObject({ ready: true });
     expect(code).toBe(0);
   });
 
@@ -45,10 +50,14 @@ describe('the process', () => {
     const first = start('--http-port=0');
     await expect.poll(() => first.output.text, { timeout: 10_000 }).toMatch(/model server listens/);
     const port = /"port":(\d+)/.exec(first.output.text)?.[1];
-    const second = start(`--http-port=${port}`);
-    const [code] = await once(second.child, 'close');
 
-    expect(code).toBe(1);
-    expect(second.output.text).toMatch(/EADDRINUSE/);
+    expect(first.output.text).not.toMatch(/grpcPort/);
+    for (const ports of [[`--http-port=${port}`], ['--http-port=0', `--grpc-port=${port}`]]) {
+      const second = start(...ports);
+      const [code] = await once(second.child, 'close');
+
+      expect(code).toBe(1);
+      expect(second.output.text).toMatch(/EADDRINUSE/);
+    }
   });
 });

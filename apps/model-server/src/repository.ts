@@ -2,6 +2,7 @@ import { bounded, type Clock, messageOf } from '@roundhouse/base';
 import type { Log } from '@roundhouse/telemetry';
 import { type IndexEntry, InferenceError, type ModelState } from '@roundhouse/v2-protocol';
 import type { Model } from './model.ts';
+import { createStatistics, type Statistics } from './statistics.ts';
 
 export type Loaded = { readonly model: Model; readonly version: string };
 
@@ -14,10 +15,12 @@ export type Repository = {
   /** Runs `use` on the model as it is now; it stays open until `use` is done. */
   using<T>(name: string, version: string | undefined, use: (loaded: Loaded) => T | Promise<T>): T | Promise<T>;
   names(): readonly string[];
+  /** Of a model in service. */
+  statisticsOf(name: string): Statistics | undefined;
   close(): Promise<void>;
 };
 
-type Holder = Loaded & { users: number; retired: boolean };
+type Holder = Loaded & { readonly statistics: Statistics; users: number; retired: boolean };
 
 type Entry = {
   state: ModelState;
@@ -80,7 +83,8 @@ export function createRepository({ clock, log, open }: RepositoryDeps): Reposito
     try {
       const { model, version } = await open(name);
       const old = entry.holder;
-      entry.holder = { model, version, users: 0, retired: false };
+      const statistics = old?.statistics ?? createStatistics();
+      entry.holder = { model, version, statistics, users: 0, retired: false };
       entry.state = 'READY';
       retire(old);
       const elapsedMs = Math.round((clock.monotonic() - started) * 10) / 10;
@@ -142,6 +146,7 @@ export function createRepository({ clock, log, open }: RepositoryDeps): Reposito
       return result;
     },
     names: () => [...entries].filter(([, { holder }]) => holder !== undefined).map(([name]) => name),
+    statisticsOf: (name) => entries.get(name)?.holder?.statistics,
     async close() {
       await Promise.all([...entries].map(([, entry]) => entry.holder?.model.close()));
       entries.clear();

@@ -1,8 +1,9 @@
 import { encodeV1Response, InferenceError } from '@roundhouse/v2-protocol';
-import { counted } from './counters.ts';
-import type { RestDeps, Route } from './route.ts';
+import { measured } from './measure.ts';
+import type { Route, ServeDeps } from './route.ts';
 
-export function v1Routes({ repository, inference, counters, clock }: RestDeps): Route[] {
+export function v1Routes(deps: ServeDeps): Route[] {
+  const { repository, inference } = deps;
   return [
     { method: 'GET', path: '/v1/models', handle: () => ({ json: { models: repository.names() } }) },
     {
@@ -21,9 +22,11 @@ export function v1Routes({ repository, inference, counters, clock }: RestDeps): 
             verb === 'explain' ? 'inference/unsupported' : 'inference/not-found',
             `models answer to :predict, not to ${JSON.stringify(verb)}`,
           );
-        return counted(counters, clock.monotonic, async () => ({
-          body: encodeV1Response(await inference.predictV1(name, body)),
-        }));
+        return measured(deps, async (laps) => {
+          const outputs = await inference.predictV1(name, body, (inputs) => laps.decoded(name, inputs));
+          laps.predicted();
+          return { body: encodeV1Response(outputs) };
+        });
       },
     },
   ];

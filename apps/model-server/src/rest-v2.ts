@@ -1,85 +1,85 @@
-import {
-  decodeInferRequest,
-  encodeInferResponse,
-  type ModelMetadata,
-  type ServerMetadata,
-} from '@roundhouse/v2-protocol';
-import { counted } from './counters.ts';
-import { type Exchange, optionalJson, type RestDeps, type Route } from './route.ts';
+import { decodeInferRequest, encodeInferResponse, invalid, isRecord } from '@roundhouse/v2-protocol';
+import { measured } from './measure.ts';
+import { type Exchange, optionalJson, type Route, type ServeDeps } from './route.ts';
+import { createV2, serverMetadata } from './v2.ts';
 
-const server: ServerMetadata = {
-  name: 'roundhouse-model-server',
-  version: '0.1.0',
-  extensions: ['model_repository', 'binary_tensor_data'],
-};
+type V2 = ReturnType<typeof createV2>;
 
-export function v2Routes(deps: RestDeps): Route[] {
-  const { repository } = deps;
+export function v2Routes(deps: ServeDeps): Route[] {
+  const v2 = createV2(deps.repository);
   return [
-    { method: 'GET', path: '/v2', handle: () => ({ json: server }) },
+    { method: 'GET', path: '/v2', handle: () => ({ json: serverMetadata }) },
     { method: 'GET', path: '/v2/health/live', handle: () => ({ json: { live: true } }) },
     { method: 'GET', path: '/v2/health/ready', handle: () => ({ json: { ready: true } }) },
-    { method: 'GET', path: '/v2/models', handle: () => ({ json: { models: repository.names() } }) },
-    ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path) => modelRoutes(path, deps)),
-    ...repositoryRoutes(deps),
+    { method: 'GET', path: '/v2/models', handle: () => ({ json: { models: deps.repository.names() } }) },
+    // As in Triton's protocol, so the metadata of a model named "stats" is found only with its version.
+    {
+      method: 'GET',
+      path: '/v2/models/stats',
+      handle: async () => ({ json: await v2.statistics(undefined, undefined) }),
+    },
+    ...['/v2/models/:model', '/v2/models/:model/versions/:version'].flatMap((path) => modelRoutes(path, deps, v2)),
+    ...repositoryRoutes(v2),
   ];
 }
 
-function modelRoutes(path: string, { repository, inference, counters, clock }: RestDeps): Route[] {
+function modelRoutes(path: string, deps: ServeDeps, v2: V2): Route[] {
   return [
     {
       method: 'GET',
       path,
-      handle: ({ params: { model: name = '', version } }) =>
-        repository.using(name, version, ({ model, version: loaded }) => {
-          const { platform, inputs, outputs } = model;
-          const metadata: ModelMetadata = { name, versions: [loaded], platform, inputs, outputs };
-          return { json: metadata };
-        }),
+      handle: async ({ params: { model = '', version } }) => ({ json: await v2.metadata(model, version) }),
     },
     {
       method: 'GET',
       path: `${path}/ready`,
-      handle: ({ params: { model: name = '', version } }) =>
-        repository.using(name, version, () => ({ json: { name, ready: true } })),
+      handle: async ({ params: { model = '', version } }) => ({ json: await v2.ready(model, version) }),
+    },
+    {
+      method: 'GET',
+      path: `${path}/stats`,
+      handle: async ({ params: { model = '', version } }) => ({ json: await v2.statistics(model, version) }),
     },
     {
       method: 'POST',
       path: `${path}/infer`,
-      handle: ({ params: { model: name = '', version }, body, jsonLength }) =>
-        counted(counters, clock.monotonic, async () => {
+      handle: ({ params: { model = '', version }, body, jsonLength }) =>
+        measured(deps, async (laps) => {
           const request = decodeInferRequest(body, jsonLength);
-          return encodeInferResponse(await inference.infer(name, version, request), request);
+          laps.decoded(model, request.inputs);
+          const response = await deps.inference.infer(model, version, request);
+          laps.predicted();
+          return encodeInferResponse(response, request);
         }),
     },
   ];
 }
 
-function repositoryRoutes({ repository }: RestDeps): Route[] {
+function repositoryRoutes(v2: V2): Route[] {
   return [
     {
       method: 'POST',
       path: '/v2/repository/index',
-      handle: (exchange) => {
-        const { ready } = optionalJson(exchange);
-        return { json: repository.index().filter(({ state }) => ready !== true || state === 'READY') };
+      handle: (exchange) => ({ json: v2.index(optionalJson(exchange).ready === true) }),
+    },
+    {
+      method: 'POST',
+      path: '/v2/repository/models/:model/load',
+      handle: async (exchange) => ({ json: await v2.load(exchange.params.model ?? '', parameterNames(exchange)) }),
+    },
+    {
+      method: 'POST',
+      path: '/v2/repository/models/:model/unload',
+      handle: async (exchange) => {
+        optionalJson(exchange);
+        return { json: await v2.unload(exchange.params.model ?? '') };
       },
     },
-    { method: 'POST', path: '/v2/repository/models/:model/load', handle: load },
-    { method: 'POST', path: '/v2/repository/models/:model/unload', handle: unload },
   ];
+}
 
-  async function load(exchange: Exchange) {
-    optionalJson(exchange);
-    const { model: name = '' } = exchange.params;
-    await repository.load(name);
-    return { json: { name, load: true } };
-  }
-
-  async function unload(exchange: Exchange) {
-    optionalJson(exchange);
-    const { model: name = '' } = exchange.params;
-    await repository.unload(name);
-    return { json: { name, unload: true } };
-  }
+function parameterNames(exchange: Exchange): string[] {
+  const { parameters = {} } = optionalJson(exchange);
+  if (!isRecord(parameters)) throw invalid('"parameters" is not an object');
+  return Object.keys(parameters);
 }

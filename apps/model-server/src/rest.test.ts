@@ -28,7 +28,7 @@ describe('the server', () => {
     ['/v2/health/live', { live: true }],
     ['/v2/health/ready', { ready: true }],
     ['/v2/health/ready/', { ready: true }],
-    ['/v2', { name: 'roundhouse-model-server', extensions: ['model_repository', 'binary_tensor_data'] }],
+    ['/v2', { name: 'roundhouse-model-server', extensions: ['model_repository', 'binary_tensor_data', 'statistics'] }],
     ['/v2/models', { models: ['iris', 'cancer'] }],
     ['/v1/models', { models: ['iris', 'cancer'] }],
     ['/v1/models/iris', { name: 'iris', ready: true }],

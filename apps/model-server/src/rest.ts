@@ -6,14 +6,11 @@ import { metricsText } from './counters.ts';
 import { ModelRefused } from './model.ts';
 import { v1Routes } from './rest-v1.ts';
 import { v2Routes } from './rest-v2.ts';
-import type { RestDeps, Route } from './route.ts';
-
-/** Largest request body, before and after decompression: Triton's default, 64 MiB. */
-export const bodyBytesMax = 64 * 1024 * 1024;
+import { bodyBytesMax, type Route, type ServeDeps } from './route.ts';
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
-export function createRest(deps: RestDeps): FastifyInstance {
+export function createRest(deps: ServeDeps): FastifyInstance {
   const app = fastify({
     bodyLimit: bodyBytesMax,
     // An agent keeps connections open; closing an idle one could meet a request on its way.
@@ -49,7 +46,7 @@ function refuseOthers(app: FastifyInstance, url: string, routes: readonly Route[
   });
 }
 
-function serverRoutes({ repository, counters }: RestDeps): Route[] {
+function serverRoutes({ repository, counters }: ServeDeps): Route[] {
   return [
     { method: 'GET', path: '/', handle: () => ({ json: { status: 'alive' } }) },
     {

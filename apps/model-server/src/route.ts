@@ -4,7 +4,10 @@ import type { Counters } from './counters.ts';
 import type { Inference } from './inference.ts';
 import type { Repository } from './repository.ts';
 
-export type RestDeps = {
+/** Largest request, over REST before and after decompression: Triton's default, 64 MiB. */
+export const bodyBytesMax = 64 * 1024 * 1024;
+
+export type ServeDeps = {
   readonly repository: Repository;
   readonly inference: Inference;
   readonly counters: Counters;

@@ -1,6 +1,6 @@
 import { type DataType, layoutOf } from './data-type.ts';
 import { invalid } from './errors.ts';
-import { elementCount, shapeText, type Tensor } from './tensor.ts';
+import { checkBytesCount, elementCount, shapeText, type Tensor } from './tensor.ts';
 
 /** A tensor from its bytes: little-endian and without padding; each element of BYTES after its length as uint32. */
 export function tensorFromBytes(name: string, datatype: DataType, shape: readonly number[], bytes: Uint8Array): Tensor {
@@ -19,10 +19,12 @@ export function tensorFromBytes(name: string, datatype: DataType, shape: readonl
 }
 
 function splitElements(name: string, count: number, bytes: Uint8Array): Uint8Array[] {
+  checkBytesCount(name, count);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const elements: Uint8Array[] = [];
   let at = 0;
   while (at < bytes.length) {
+    if (elements.length === count) throw invalid(`tensor "${name}" needs ${count} elements, but has more`);
     const length = bytes.length - at < 4 ? Number.POSITIVE_INFINITY : view.getUint32(at, true);
     if (length > bytes.length - at - 4) throw invalid(`tensor "${name}" ends inside its element ${elements.length}`);
     elements.push(bytes.slice(at + 4, at + 4 + length));

@@ -1,7 +1,7 @@
 import { type DataType, layoutOf, type TensorData } from './data-type.ts';
 import { invalid } from './errors.ts';
 import { InexactInteger, textOf } from './json.ts';
-import { elementCount, shapeText, type Tensor } from './tensor.ts';
+import { checkBytesCount, elementCount, shapeText, type Tensor } from './tensor.ts';
 
 type Writer = (value: unknown, at: number) => void;
 
@@ -54,6 +54,7 @@ function elementsFor(name: string, datatype: DataType, count: number): { target:
   const { kind, create, min, max } = layoutOf(datatype);
   const wrong = (value: unknown) => invalid(`tensor "${name}" holds ${preview(value)}, which is no ${datatype} value`);
   if (kind === 'bytes') {
+    checkBytesCount(name, count);
     const target: Uint8Array[] = [];
     const write: Writer = (value, at) => {
       if (typeof value !== 'string') throw wrong(value);

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  type DataType,
   dataTypes,
   decodeInferRequest,
   decodeInferResponse,
@@ -13,6 +12,7 @@ import {
   layoutOf,
   type Tensor,
 } from './index.ts';
+import { anyTensor } from './testing/any-tensor.ts';
 
 const encoder = new TextEncoder();
 const bytesOf = ({ body }: Encoded) => (typeof body === 'string' ? encoder.encode(body) : body);
@@ -22,31 +22,6 @@ const decode = (request: unknown) =>
 const single = (datatype: string, shape: unknown, data: unknown) => ({
   inputs: [{ name: 'x', datatype, shape, data }],
 });
-
-function anyElements(datatype: DataType, count: number): fc.Arbitrary<Tensor['data']> {
-  const { kind, create, min, max, sizeBytes } = layoutOf(datatype);
-  const list = <T>(element: fc.Arbitrary<T>) => fc.array(element, { minLength: count, maxLength: count });
-  if (kind === 'bytes') return list(fc.string().map((text) => encoder.encode(text)));
-  const fill = (values: readonly (number | bigint)[]) => {
-    const target = create(count) as Float64Array;
-    target.set(values as number[]);
-    return target;
-  };
-  if (kind === 'big-integer') return list(fc.bigInt({ min, max })).map(fill);
-  if (kind === 'float') {
-    const element = sizeBytes === 4 ? fc.float({ noDefaultInfinity: true }) : fc.double({ noDefaultInfinity: true });
-    return list(element.map((value) => (Object.is(value, -0) ? 0 : value))).map(fill);
-  }
-  const [low, high] = kind === 'half' ? [0, 65_535] : kind === 'bool' ? [0, 1] : [Number(min), Number(max)];
-  return list(fc.integer({ min: low, max: high })).map(fill);
-}
-
-const anyTensor = (name: string, types: readonly DataType[]): fc.Arbitrary<Tensor> =>
-  fc
-    .tuple(fc.constantFrom(...types), fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 3 }))
-    .chain(([datatype, shape]) =>
-      anyElements(datatype, elementCount(shape)).map((data) => ({ name, datatype, shape, data })),
-    );
 
 const inJson = dataTypes.filter((datatype) => layoutOf(datatype).kind !== 'half');
 const request = (inputs: readonly Tensor[]) => ({ id: 'a', parameters: { priority: 1 }, inputs, outputs: [] });
@@ -169,6 +144,19 @@ describe('an inference request', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('a tensor of BYTES', () => {
+  it('has a bound on its elements, since each takes memory however empty it is', () => {
+    const count = 1024 * 1024 + 1;
+    const binary = { name: 'x', datatype: 'BYTES', shape: [count], parameters: { binary_data_size: 4 * count } };
+    const head = encoder.encode(JSON.stringify({ inputs: [binary] }));
+    const body = new Uint8Array(head.length + 4 * count);
+    body.set(head);
+
+    expect(() => decodeInferRequest(body, String(head.length))).toThrow(/"x" has 1048577 elements of BYTES/);
+    expect(() => decode(single('BYTES', [count], new Array(count).fill('')))).toThrow(/"x" has 1048577 elements/);
   });
 });
 

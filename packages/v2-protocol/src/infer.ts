@@ -38,7 +38,7 @@ export function decodeInferRequest(body: Uint8Array, jsonLength: string | undefi
     if (!isRecord(value)) throw invalid('the request is not a JSON object');
     if (!Array.isArray(value.inputs)) throw invalid('the request needs "inputs", an array of tensors');
     const inputs = value.inputs.map((input: unknown) => decodeTensor(input, reader, 'input'));
-    if (new Set(inputs.map(({ name }) => name)).size < inputs.length) throw invalid('two inputs have the same name');
+    refuseTwins(inputs);
     reader.end();
     return {
       id: decodeId(value.id),
@@ -98,8 +98,7 @@ function decodeTensor(value: unknown, reader: BinaryReader, what: 'input' | 'out
     throw invalid(`tensor "${name}" has datatype ${JSON.stringify(datatype)}; try FP32, INT64 or BYTES`);
   const shape = parseShape(value.shape, name);
   const parameters = decodeParameters(value.parameters);
-  if (Object.keys(parameters).some((key) => key.startsWith('shared_memory')))
-    throw new InferenceError('inference/unsupported', `tensor "${name}" is in shared memory, which is not supported`);
+  refuseSharedMemory(name, parameters);
   const sizeBytes = parameters.binary_data_size;
   if (sizeBytes === undefined) return tensorFromJson(name, datatype, shape, value.data);
   if (value.data !== undefined) throw invalid(`tensor "${name}" has both data and binary_data_size`);
@@ -132,10 +131,23 @@ function decodeRequestedOutputs(value: unknown): RequestedOutput[] {
   return value.map((output: unknown) => {
     if (!isRecord(output) || typeof output.name !== 'string') throw invalid('an output is not an object with a "name"');
     const parameters = decodeParameters(output.parameters);
-    if (parameters.classification !== undefined)
-      throw new InferenceError('inference/unsupported', 'the classification extension is not supported');
+    refuseClassification(parameters);
     return { name: output.name, parameters };
   });
+}
+
+export function refuseTwins(inputs: readonly Tensor[]): void {
+  if (new Set(inputs.map(({ name }) => name)).size < inputs.length) throw invalid('two inputs have the same name');
+}
+
+export function refuseSharedMemory(name: string, parameters: Parameters): void {
+  if (Object.keys(parameters).some((key) => key.startsWith('shared_memory')))
+    throw new InferenceError('inference/unsupported', `tensor "${name}" is in shared memory, which is not supported`);
+}
+
+export function refuseClassification(parameters: Parameters): void {
+  if (parameters.classification !== undefined)
+    throw new InferenceError('inference/unsupported', 'the classification extension is not supported');
 }
 
 /** Whether the client asked for this output as bytes: by itself, or for all when it listed none. */

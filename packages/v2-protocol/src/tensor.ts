@@ -38,6 +38,14 @@ export function elementCount(shape: readonly number[]): number {
   return count;
 }
 
+/** Each element of BYTES is an object of its own, some 200 bytes however empty it is. */
+const bytesElementsMax = 1024 * 1024;
+
+export function checkBytesCount(name: string, count: number): void {
+  if (count > bytesElementsMax)
+    throw invalid(`tensor "${name}" has ${count} elements of BYTES; ${bytesElementsMax} are the most that are taken`);
+}
+
 export function shapeText(shape: readonly number[]): string {
   return `[${shape.join(', ')}]`;
 }

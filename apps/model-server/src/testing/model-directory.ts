@@ -34,7 +34,7 @@ export type Answer = { readonly status: number; readonly body: unknown; readonly
 
 /** A real server on a free port of loopback. */
 export async function startTestServer(modelDirectory: string, socket?: string): Promise<TestServer> {
-  const config = { modelDirectory, host: '127.0.0.1', httpPort: 0, socket };
+  const config = { modelDirectory, host: '127.0.0.1', httpPort: 0, grpcPort: 0, socket };
   const server = await startModelServer({ clock: systemClock, log: silentLog, workerUrl }, config);
   return {
     server,

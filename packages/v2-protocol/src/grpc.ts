@@ -1,0 +1,10 @@
+export * from './gen/inference_pb.js';
+export {
+  decodeGrpcRequest,
+  decodeGrpcResponse,
+  encodeGrpcRequest,
+  encodeGrpcResponse,
+  type GrpcRequest,
+} from './grpc-infer.ts';
+export type { ContentsForm } from './grpc-tensor.ts';
+export { decodeMessage } from './grpc-wire.ts';

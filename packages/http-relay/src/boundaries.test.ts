@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RequestHead } from './index.ts';
+import type { RequestHead } from './request-head.ts';
 import { bodyOf, createRig, until } from './testing/rig.ts';
 
 /**
@@ -33,7 +33,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const relay = await rig.relay((server.address() as AddressInfo).port, {
     pick: (head) => {
-      picked.push(lineOf(head));
+      picked.push(lineOf(head as RequestHead));
       return relay.upstream;
     },
   });

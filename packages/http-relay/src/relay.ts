@@ -25,8 +25,8 @@ export type RelayOptions = Picker & {
 };
 
 export type Relay = {
-  /** An upstream with connections of its own, which takes gRPC at `grpc` (h2c). Retire it when it is gone. */
-  upstream(address: Address, grpc?: Address): Upstream;
+  /** An upstream with connections of its own: HTTP/1.1 for what came so, h2c for gRPC. Retire it when it is gone. */
+  upstream(address: Address): Upstream;
   listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }>;
   /** Accepts nothing more, finishes what is in flight, then closes. When `signal` aborts, cuts off what is left. */
   close(signal: AbortSignal): Promise<void>;
@@ -63,8 +63,8 @@ export function createRelay(options: RelayOptions): Relay {
   server.maxConnections = limits.connectionsMax;
 
   return {
-    upstream(address, grpc = address) {
-      const pool = new Pool({ deadlines, limits, turn }, grpc, () => pools.delete(pool));
+    upstream(address) {
+      const pool = new Pool({ deadlines, limits, turn }, address, () => pools.delete(pool));
       pools.add(pool);
       return new Upstream(core, address, pool);
     },

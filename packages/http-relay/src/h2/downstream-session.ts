@@ -55,7 +55,7 @@ export class DownstreamSession extends Session implements Closable {
   }
 
   onDeadline(): void {
-    if (this.draining || this.streams.size > 0) this.socket.destroy();
+    if (this.closed || this.draining || this.streams.size > 0) this.socket.destroy();
     else this.end();
   }
 

@@ -23,6 +23,9 @@ const idleFrames = { max: 1_000, perSecond: 100 } as const;
 /** Answers to control frames that the other side does not read: beyond, it is an attack. Data never adds to this. */
 const unreadMax = 512 * 1024;
 
+/** The other side gets so long to read why its connection ends. */
+const lingerMs = 2_000;
+
 const settings = { tableSize: 1, push: 2, streamsMax: 3, initialWindow: 4, frameSize: 5, headerListSize: 6 } as const;
 
 /** One HTTP/2 connection, either end: frames, header tables, windows, bounds. RFC 9113. */
@@ -88,7 +91,7 @@ export abstract class Session implements FrameReceiver, Timed {
   protected read(bytes: Buffer, start: number, end: number): boolean {
     if (this.closed) return false;
     const more = this.#reader.read(bytes, start, end);
-    if (this.#out.pending > unreadMax && !this.closed) this.fail(codes.calm);
+    if (this.#out.pending > unreadMax) this.destroy();
     return more;
   }
 
@@ -217,10 +220,8 @@ export abstract class Session implements FrameReceiver, Timed {
     if (side === undefined) return this.wasOpen(id) ? this.#idle() : this.fail(codes.protocol);
     if (!this.mayReset()) return this.fail(codes.calm);
     const code = readUint32(bytes, start);
-    side.drop();
     this.forget(side);
-    side.received = side.sent = true;
-    side.session = undefined;
+    side.lose();
     side.owner.onReset(side, code, code === codes.refused);
     return !this.closed;
   }
@@ -378,7 +379,9 @@ export abstract class Session implements FrameReceiver, Timed {
     this.goodbye(code);
     this.#out.flush();
     this.closed = this.broken = true;
+    this.deadlineMs = this.deps.deadlines.in(lingerMs);
     this.socket.destroySoon();
+    this.#dropStreams();
     return false;
   }
 
@@ -388,15 +391,17 @@ export abstract class Session implements FrameReceiver, Timed {
     this.socket.end();
   }
 
-  /** All streams of a connection that is gone learn it. */
+  /** The connection is gone, and its streams learn it. */
   protected abandon(): void {
     this.closed = true;
     this.deps.deadlines.remove(this);
+    this.#dropStreams();
+  }
+
+  #dropStreams(): void {
     for (const side of [...this.streams.values()]) {
       this.forget(side);
-      side.received = side.sent = true;
-      side.session = undefined;
-      side.drop();
+      side.lose();
       side.owner.onGone(side, this.broken ? 'protocol' : 'reset');
     }
   }

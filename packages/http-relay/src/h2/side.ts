@@ -128,9 +128,14 @@ export class Side {
   reset(code: number): void {
     const { session } = this;
     if (session === undefined) return;
-    this.drop();
     session.forget(this);
     if (!this.received || !this.sent) session.sendReset(this.id, code);
+    this.lose();
+  }
+
+  /** The stream is gone: nothing comes, and nothing can be sent. */
+  lose(): void {
+    this.drop();
     this.received = this.sent = true;
     this.session = undefined;
   }

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Address } from '../upstream.ts';
-import { preface } from './frames.ts';
+import { codes, preface } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { Session, type SessionDeps } from './session.ts';
 import type { Side } from './side.ts';
@@ -79,7 +79,7 @@ export class UpstreamSession extends Session {
   }
 
   protected onHeaders(id: number): void {
-    if (!this.wasOpen(id)) this.fail(1); // its stream was reset otherwise: the tables are what matters
+    if (!this.wasOpen(id)) this.fail(codes.protocol); // its stream was reset otherwise: the tables are what matters
   }
 
   protected wasOpen(id: number): boolean {
@@ -94,9 +94,8 @@ export class UpstreamSession extends Session {
     for (const side of [...this.streams.values()]) {
       if (side.id <= lastId) continue;
       this.forget(side);
-      side.received = side.sent = true;
-      side.session = undefined;
-      side.owner.onReset(side, 7, true);
+      side.lose();
+      side.owner.onReset(side, codes.refused, true);
     }
     this.onForgotten();
   }

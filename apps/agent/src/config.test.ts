@@ -13,7 +13,14 @@ describe('parseConfig', () => {
     expect(parsed).toMatchObject({
       kind: 'config',
       config: {
-        flags: { port: 1, 'component-port': 8081, 'enable-puller': true, 'config-dir': '/mnt/configs', control: true },
+        flags: {
+          port: 1,
+          'component-port': 8081,
+          'component-grpc-port': 9000,
+          'enable-puller': true,
+          'config-dir': '/mnt/configs',
+          control: true,
+        },
         env: { ROUNDHOUSE_FILE_ROOTS: ['/a', '/b'], ROUNDHOUSE_DIALECT: 'embedded', ROUNDHOUSE_PLACEMENT: 'replicate' },
       },
     });

@@ -17,6 +17,7 @@ type Setting = { readonly schema: z.ZodMiniType; readonly help: string; readonly
 const flags = {
   port: { schema: port, fallback: '9081', help: 'port of the data path' },
   'component-port': { schema: port, fallback: '8080', help: 'port of the model server on 127.0.0.1' },
+  'component-grpc-port': { schema: port, fallback: '9000', help: 'port of the model server for gRPC, on 127.0.0.1' },
   'enable-puller': { schema: flag, fallback: 'false', help: 'keep models; without it requests are only relayed' },
   'config-dir': { schema: z.string(), fallback: '/mnt/configs', help: 'where the model ConfigMaps are mounted' },
   'model-dir': { schema: z.string(), fallback: '/mnt/models', help: 'directory shared with the model server' },

@@ -1,6 +1,14 @@
 import type { Clock, Random } from '@roundhouse/base';
 import type { ServerAddress } from '@roundhouse/dialects';
-import { type Answer, createRelay, type Exchange, hasModel, type Upstream } from '@roundhouse/http-relay';
+import {
+  type Answer,
+  createRelay,
+  type Exchange,
+  hasModel,
+  isGrpc,
+  type Refusal,
+  type Upstream,
+} from '@roundhouse/http-relay';
 import { type Entry, enter, leave } from './entry.ts';
 import { judge } from './gate.ts';
 import type { Keeper } from './keeper.ts';
@@ -30,39 +38,45 @@ export type DataPath = {
 /** Requests in flight have ended by then: the drain came first. */
 const closeMs = 1_000;
 
+/** Connections that the server's gRPC port may refuse one request, with a look at the server after each: it may be restarting. */
+const grpcAttemptsMax = 3;
+const noGrpc: Refusal = { status: 503, reason: 'no-grpc', message: 'the model server takes no gRPC', retryAfterS: 1 };
+
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
   { clock, random, keeper, keeps, onDoubt, onTraffic }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
   { port, socketPath }: ServerAddress,
+  grpcPort: number,
 ): Promise<DataPath> {
-  /** Requests that wait, and for which model. The relay bounds their number and their time. */
-  const held = new Map<Exchange, string>();
+  /** Requests that wait, for which model and for which port. The relay bounds their number and their time. */
+  const held = new Map<Exchange, { readonly model: string; readonly to: Upstream }>();
   const counts = { requests: 0, errors: 0 };
   /** Requests under way. The relay refuses some by itself: those were never ours to count. */
   const underWay = new Set<Exchange>();
-  /** The server refused a connection and has not been looked at since. */
-  let suspect = false;
+  /** Ports of the server that refused a connection, and that it has not been looked at since. */
+  const suspects = new Set<Upstream>();
 
-  function answer(model: string, exchange: Exchange): Answer {
+  function answer(model: string, exchange: Exchange, to: Upstream): Answer {
+    if (to === grpcUpstream && exchange.attempt >= grpcAttemptsMax) return noGrpc;
     const verdict = judge(keeps ? model : '', keeper, clock.monotonic());
     if (verdict.kind === 'refuse') return verdict.refusal;
-    if (verdict.kind === 'wait' || suspect) {
-      held.set(exchange, model);
+    if (verdict.kind === 'wait' || suspects.has(to)) {
+      held.set(exchange, { model, to });
       return 'parked';
     }
     if (exchange.tag === undefined && verdict.entry !== undefined) {
       exchange.tag = verdict.entry;
       enter(verdict.entry);
     }
-    return upstream;
+    return to;
   }
 
   function review(isMeant: (model: string) => boolean) {
-    for (const [exchange, model] of [...held]) {
+    for (const [exchange, { model, to }] of [...held]) {
       if (!isMeant(model)) continue;
       held.delete(exchange);
-      const next = answer(model, exchange);
+      const next = answer(model, exchange, to);
       if (next !== 'parked') exchange.resume(next);
     }
   }
@@ -73,10 +87,11 @@ export async function openDataPath(
     name: 'roundhouse-agent',
     pick(head, exchange) {
       underWay.add(exchange);
-      return answer(hasModel(head.route) ? head.modelName() : '', exchange);
+      const to = isGrpc(head.route) ? grpcUpstream : upstream;
+      return answer(hasModel(head.route) ? head.modelName() : '', exchange, to);
     },
-    onFailure(_, failure) {
-      if (failure === 'connect') suspect = true;
+    onFailure(from, failure) {
+      if (failure === 'connect') suspects.add(from);
       if (failure === 'connect' || failure === 'reset') onDoubt();
     },
     onDone(exchange) {
@@ -91,7 +106,9 @@ export async function openDataPath(
       onTraffic(entry.name, failed);
     },
   });
-  const upstream: Upstream = relay.upstream(socketPath === undefined ? { host: '127.0.0.1', port } : { socketPath });
+  const host = '127.0.0.1';
+  const upstream: Upstream = relay.upstream(socketPath === undefined ? { host, port } : { socketPath });
+  const grpcUpstream: Upstream = relay.upstream({ host, port: grpcPort });
   const listening = await relay.listen(listen);
 
   return {
@@ -107,7 +124,7 @@ export async function openDataPath(
     }),
     modelChanged: (model) => review((name) => name === model),
     serverChanged() {
-      suspect = false;
+      suspects.clear();
       review(() => true);
     },
     async close() {

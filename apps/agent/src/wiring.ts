@@ -70,7 +70,7 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   let data: DataPath | undefined;
   const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
   const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], onDoubt: watch.doubt, onTraffic };
-  data = await openDataPath(dataDeps, { host, port: flags.port }, address);
+  data = await openDataPath(dataDeps, { host, port: flags.port }, address, flags['component-grpc-port']);
   const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
   const ops = await serveOps(
     {

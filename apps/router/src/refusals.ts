@@ -1,4 +1,4 @@
-import { isV1, type Refusal, type RequestHead, type Route, routes } from '@roundhouse/http-relay';
+import { isGrpc, isV1, type Refusal, type RequestHead, type Route, routes } from '@roundhouse/http-relay';
 import type { Model, Service } from './route-table.ts';
 
 /** The router's own answers; docs/spec/errors.md lists them. */
@@ -35,7 +35,7 @@ export function wrongProtocol(service: Service, head: RequestHead): Refusal {
   return {
     status: 404,
     reason: 'wrong-protocol',
-    message: `service ${service.key} does not speak ${isV1(head.route) ? 'V1' : 'V2'}: use ${path}`,
+    message: `service ${service.key} does not speak ${isV1(head.route) ? 'V1' : 'V2'}: use ${isGrpc(head.route) ? 'HTTP and ' : ''}${path}`,
   };
 }
 
@@ -46,9 +46,11 @@ function otherProtocolPath(route: Route, model: string): string {
     case routes.v1Model:
       return `/v2/models/${model}`;
     case routes.v2Infer:
+    case routes.grpcInfer:
       return `/v1/models/${model}:predict`;
     case routes.v2Model:
     case routes.v2ModelReady:
+    case routes.grpcModel:
       return `/v1/models/${model}`;
     case routes.v1List:
       return '/v2';
@@ -56,6 +58,7 @@ function otherProtocolPath(route: Route, model: string): string {
     case routes.v2Server:
     case routes.v2Live:
     case routes.v2Ready:
+    case routes.grpcServer:
       return '/v1/models';
   }
 }

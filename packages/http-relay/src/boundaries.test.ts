@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RequestHead } from './index.ts';
+import type { RequestHead } from './request-head.ts';
 import { bodyOf, createRig, until } from './testing/rig.ts';
 
 /**
@@ -37,7 +37,7 @@ async function openRun() {
   const rig = createRig();
   const relay = await rig.relay((server.address() as AddressInfo).port, {
     pick: (head) => {
-      sight.picked.push(lineOf(head));
+      sight.picked.push(lineOf(head as RequestHead));
       return relay.upstream;
     },
   });

@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
+import { startsWith } from './bytes.ts';
 import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
-import type { Answer, Exchange, Failure } from './exchange.ts';
+import type { Answer, Exchange } from './exchange.ts';
+import { type Failure, refusalFor } from './failure.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
 import { chunkedBody, methods } from './request-head.ts';
 import { untilClose } from './response-head.ts';
@@ -64,6 +66,8 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   #inputAt = 0;
   #reading = false;
   #headBegun = false;
+  /** Nothing has been read: it may yet turn out to speak HTTP/2. */
+  #fresh = true;
   #forwarded: Buffer | undefined;
 
   // The request.
@@ -160,12 +164,13 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     }
   }
 
-  #readHeads(): void {
+  #readHeads() {
     if (this.#reading) return; // a refusal inside the loop ends in here: the loop goes on by itself
     this.#reading = true;
     const { head, deadlines, limits } = this.#core;
     while (this.#phase === phases.idle && this.#input !== undefined) {
       const bytes: Buffer = this.#input;
+      if (this.#fresh && isPreface(bytes, this.#inputAt)) return this.#becomeHttp2(bytes);
       this.#core.headOwner = this;
       const end = head.parse(bytes, this.#inputAt, bytes.length);
       if (end === 0) {
@@ -174,11 +179,20 @@ export class Client implements Exchange, Timed, Receiver, Closable {
         break;
       }
       this.#input = undefined;
-      this.#headBegun = false;
+      this.#headBegun = this.#fresh = false;
       if (end < 0) this.#refuseUnread(malformed(-end));
       else this.#begin(bytes, this.#inputAt, end);
     }
     this.#reading = false;
+  }
+
+  /** The client speaks HTTP/2: the connection is not ours any more. */
+  #becomeHttp2(bytes: Buffer): void {
+    this.#phase = phases.closed;
+    this.#input = undefined;
+    this.#onClose();
+    this.#socket.removeAllListeners();
+    this.#core.openHttp2(this.#socket, bytes);
   }
 
   #begin(bytes: Buffer, start: number, end: number) {
@@ -650,16 +664,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 }
 
-function refusalFor(failure: Failure): Refusal {
-  switch (failure) {
-    case 'connect':
-    case 'not-here':
-      return refusals.connect;
-    case 'reset':
-      return refusals.reset;
-    case 'protocol':
-      return refusals.protocol;
-    case 'timeout':
-      return refusals.timeout;
-  }
+/** Whether it begins as HTTP/2 does: no request of HTTP/1.1 has this method. */
+function isPreface(bytes: Buffer, at: number): boolean {
+  return bytes.length - at >= 4 && startsWith(bytes, at, 'PRI ');
 }

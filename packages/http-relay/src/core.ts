@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net';
 import type { Clock } from '@roundhouse/base';
 import type { Deadlines } from './deadlines.ts';
 import type { Picker } from './exchange.ts';
+import type { GrpcHead } from './h2/pick-head.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -27,9 +29,15 @@ export type Core = {
   readonly responseHead: ResponseHead;
   /** Whose request is in `head`. */
   headOwner: Closable | undefined;
+  /** The same for gRPC. */
+  readonly grpcHead: GrpcHead;
+  /** Our name in `via`. */
+  readonly name: string;
   readonly clients: Set<Closable>;
   closing: boolean;
   /** Requests that wait in `pick`'s name. */
   parked: number;
   nextRequestId(): string;
+  /** Takes over a client's connection that begins with HTTP/2's preface; `first` is what came of it. */
+  openHttp2(socket: Socket, first: Buffer): void;
 };

@@ -1,12 +1,28 @@
+import type { Failure } from './failure.ts';
 import type { Refusal } from './refusal.ts';
-import type { RequestHead } from './request-head.ts';
+import type { Route } from './route.ts';
 import type { Upstream } from './upstream.ts';
 
 /** Where a request goes: on, back, or nowhere yet. Who says `parked` calls `resume` later. */
 export type Answer = Upstream | Refusal | 'parked';
 
-/** Why an upstream did not answer a request. */
-export type Failure = 'connect' | 'reset' | 'timeout' | 'protocol' | 'not-here';
+/** What a picker sees of a request, as offsets into bytes: valid only while it is asked. */
+export type PickHead = {
+  readonly bytes: Buffer;
+  /** Without the port, as it came; may be empty. */
+  readonly hostStart: number;
+  readonly hostEnd: number;
+  /** Without the query. For gRPC the path names the method. */
+  readonly pathStart: number;
+  readonly pathEnd: number;
+  readonly route: Route;
+  /** The model's name, decoded: `[modelStart, modelEnd)` of `modelBytes`. Empty when the request names none. */
+  readonly modelBytes: Buffer;
+  readonly modelStart: number;
+  readonly modelEnd: number;
+  /** The model's name as text, for logs and messages. */
+  modelName(): string;
+};
 
 /** One request and its answer. The object is reused by its connection: forget it after `onDone`. */
 export type Exchange = {
@@ -18,7 +34,7 @@ export type Exchange = {
   readonly tried: readonly Upstream[];
   /** Where it is, or was last. */
   readonly upstream: Upstream | undefined;
-  /** Of the answer, ours or the upstream's; 0 when the client got none. */
+  /** Of the answer, ours or the upstream's; 0 when the client got none. For gRPC the HTTP status that its code stands for. */
   readonly status: number;
   /** The reason in `x-roundhouse-reason` when we refused; `client-gone` or `truncated` when the answer did not arrive whole. */
   readonly reason: string | undefined;
@@ -33,9 +49,9 @@ export type Picker = {
    * Bytes to cut from the front of the path before it is classified (0 for none): for path prefixes that stand for a host.
    * Asked before `pick`, again when a parked request is resumed.
    */
-  pathCut?(head: RequestHead, exchange: Exchange): number;
+  pathCut?(head: PickHead, exchange: Exchange): number;
   /** Asked for each request whose path is served, and again for each retry. Must not throw, and must not keep `head`. */
-  pick(head: RequestHead, exchange: Exchange): Answer;
+  pick(head: PickHead, exchange: Exchange): Answer;
   /**
    * An upstream answered with the marker "not here" and this status: whether to try elsewhere (`onFailure` and `pick` follow)
    * or to pass the answer on, without its marker. A picker without this does not believe the marker.

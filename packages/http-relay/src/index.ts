@@ -1,8 +1,8 @@
-export type { Answer, Exchange, Failure, Picker } from './exchange.ts';
+export type { Answer, Exchange, Picker, PickHead as RequestHead } from './exchange.ts';
+export type { Failure } from './failure.ts';
 export type { Limits } from './limits.ts';
 export { ModelTable } from './model-table.ts';
 export type { Refusal } from './refusal.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
-export type { RequestHead } from './request-head.ts';
-export { hasModel, isPrediction, isV1, type Route, routes } from './route.ts';
+export { hasModel, isGrpc, isPrediction, isV1, type Route, routes } from './route.ts';
 export type { Address, Upstream } from './upstream.ts';

@@ -6,6 +6,8 @@ export type Limits = {
   readonly idleTimeoutMs: number;
   /** From the end of the request to the head of the answer. */
   readonly responseTimeoutMs: number;
+  /** For a gRPC connection without streams: clients keep theirs for hours, and open another when they need one. */
+  readonly grpcIdleTimeoutMs: number;
   readonly connectTimeoutMs: number;
   /** For an idle upstream connection: shorter than the upstream's own (5 s in Node.js and uvicorn), so that we close first. */
   readonly upstreamIdleTimeoutMs: number;
@@ -27,6 +29,7 @@ export const defaultLimits: Limits = {
   headTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
   responseTimeoutMs: 300_000,
+  grpcIdleTimeoutMs: 300_000,
   connectTimeoutMs: 2_000,
   upstreamIdleTimeoutMs: 4_000,
   parkedMs: 30_000,

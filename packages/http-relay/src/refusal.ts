@@ -62,6 +62,10 @@ const malformedMessages: Readonly<Record<number, string>> = {
 
 export const refusals = {
   path: { status: 404, reason: 'path-not-allowed', message: 'this path is not served here' },
+  method: { status: 501, reason: 'path-not-allowed', message: 'this method is not served here' },
+  nameless: { status: 400, reason: 'malformed-request', message: 'the message names no model' },
+  metadata: { status: 431, reason: 'malformed-request', message: 'the metadata is larger than 32 KiB or 100 fields' },
+  truncated: { status: 502, reason: 'truncated', message: 'the connection to the model server was lost' },
   escape: { status: 400, reason: 'malformed-path', message: 'the path holds an invalid percent-encoding' },
   body: { status: 400, reason: 'malformed-request', message: 'the body is not valid chunked coding' },
   headTimeout: { status: 408, reason: 'request-timeout', message: 'the request head did not arrive in time' },

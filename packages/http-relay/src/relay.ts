@@ -5,6 +5,10 @@ import { Client } from './client.ts';
 import type { Core } from './core.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Picker } from './exchange.ts';
+import { DownstreamSession } from './h2/downstream-session.ts';
+import { Turn } from './h2/outbox.ts';
+import { GrpcHead } from './h2/pick-head.ts';
+import { Pool } from './h2/pool.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { ResponseHead } from './response-head.ts';
@@ -21,7 +25,7 @@ export type RelayOptions = Picker & {
 };
 
 export type Relay = {
-  /** An upstream with connections of its own. Retire it when it is gone. */
+  /** An upstream with connections of its own: HTTP/1.1 for what came so, h2c for gRPC. Retire it when it is gone. */
   upstream(address: Address): Upstream;
   listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }>;
   /** Accepts nothing more, finishes what is in flight, then closes. When `signal` aborts, cuts off what is left. */
@@ -35,6 +39,8 @@ export function createRelay(options: RelayOptions): Relay {
   const deadlines = new Deadlines(options.clock);
   const prefix = Math.floor(options.random() * 2 ** 48).toString(36);
   let requests = 0;
+  const turn = new Turn();
+  const pools = new Set<Pool>();
   const core: Core = {
     clock: options.clock,
     limits,
@@ -42,19 +48,26 @@ export function createRelay(options: RelayOptions): Relay {
     picker: options,
     added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
     forwardedFor: options.forwardedFor ?? false,
+    name: options.name,
     head: new RequestHead(),
+    grpcHead: new GrpcHead(),
     responseHead: new ResponseHead(),
     headOwner: undefined,
     clients: new Set(),
     closing: false,
     parked: 0,
+    openHttp2: (socket, first) => new DownstreamSession({ deadlines, limits, turn }, core, socket, first),
     nextRequestId: () => `${prefix}-${(requests++).toString(36)}`,
   };
   const server = createServer({ noDelay: true }, (socket) => new Client(core, socket));
   server.maxConnections = limits.connectionsMax;
 
   return {
-    upstream: (address) => new Upstream(core, address),
+    upstream(address) {
+      const pool = new Pool({ deadlines, limits, turn }, address, () => pools.delete(pool));
+      pools.add(pool);
+      return new Upstream(core, address, pool);
+    },
     async listen(address) {
       server.listen(address.port, address.host, 1024);
       await once(server, 'listening');
@@ -73,6 +86,7 @@ export function createRelay(options: RelayOptions): Relay {
       signal.addEventListener('abort', cut, { once: true });
       await closed;
       signal.removeEventListener('abort', cut);
+      for (const pool of pools) pool.destroy();
     },
     stats: {
       get connections() {

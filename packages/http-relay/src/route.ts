@@ -15,15 +15,20 @@ export const routes = {
   v2Model: 7, // /v2/models/M[/versions/V]
   v2ModelReady: 8, // /v2/models/M[/versions/V]/ready
   v2Infer: 9, // /v2/models/M[/versions/V]/infer
+  grpcServer: 10, // ServerLive, ServerReady, ServerMetadata
+  grpcModel: 11, // ModelReady, ModelMetadata
+  grpcInfer: 12, // ModelInfer, ModelStreamInfer
 } as const;
 
 export type Route = (typeof routes)[keyof typeof routes];
 
 export const isPrediction = (route: Route) => route === routes.v1Predict || route === routes.v2Infer;
+export const isGrpc = (route: Route) =>
+  route === routes.grpcServer || route === routes.grpcModel || route === routes.grpcInfer;
 export const isV1 = (route: Route) => route >= routes.v1List && route <= routes.v1Predict;
-/** Whether the path names a model. */
+/** Whether the request names a model. */
 export const hasModel = (route: Route) =>
-  route === routes.v1Model || route === routes.v1Predict || route >= routes.v2Model;
+  route === routes.v1Model || route === routes.v1Predict || (route >= routes.v2Model && route !== routes.grpcServer);
 
 /** A path taken apart, as offsets into the bytes it was read from. Reused. */
 export class Path {

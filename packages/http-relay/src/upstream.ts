@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Deadlines, Timed } from './deadlines.ts';
+import type { Pool } from './h2/pool.ts';
 import type { Limits } from './limits.ts';
 
 export type Address = { readonly host: string; readonly port: number } | { readonly socketPath: string };
@@ -22,6 +23,8 @@ export type UpstreamDeps = { readonly deadlines: Deadlines; readonly limits: Lim
 /** Where requests can go: a replica, or the model server in the pod. Holds the connections to it. */
 export class Upstream {
   readonly address: Address;
+  /** Its connections for gRPC. */
+  readonly pool: Pool;
   /** Requests that it has now, for picking. */
   inFlight = 0;
   /** Whatever the owner wants to find again from an upstream. */
@@ -31,7 +34,8 @@ export class Upstream {
   #open = 0;
   #retired = false;
 
-  constructor(deps: UpstreamDeps, address: Address) {
+  constructor(deps: UpstreamDeps, address: Address, pool: Pool) {
+    this.pool = pool;
     this.#deps = deps;
     this.address = address;
   }
@@ -86,6 +90,7 @@ export class Upstream {
   /** No more requests: idle connections go now, the others after their request. */
   retire(): void {
     this.#retired = true;
+    this.pool.retire();
     for (const connection of this.#idle.splice(0)) connection.socket.destroy();
   }
 

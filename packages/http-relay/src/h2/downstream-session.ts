@@ -1,0 +1,108 @@
+import type { Socket } from 'node:net';
+import type { Closable, Core } from '../core.ts';
+import { Allowance } from './allowance.ts';
+import { Field } from './field.ts';
+import { codes, preface } from './frames.ts';
+import type { HeaderBlock } from './header-block.ts';
+import { Session, type SessionDeps } from './session.ts';
+import { GrpcStream } from './stream.ts';
+
+/** Streams of one client connection: with their windows both ways 32 MiB at most, if all stand still. */
+const streamsMax = 128;
+/** Streams that a client may reset, at once and per second: as nghttp2 bounds rapid resets. */
+const resets = { max: 1_000, perSecond: 33 } as const;
+/** A client that was told to go gets so long to read the answers that it has. */
+const lingerMs = 2_000;
+
+/** A client's connection, and the gRPC requests on it. */
+export class DownstreamSession extends Session implements Closable {
+  readonly core: Core;
+  readonly #added: readonly Field[];
+  readonly #resets: Allowance;
+  #greeted = 0;
+
+  /** `first`: what came before it was known that the client speaks HTTP/2. */
+  constructor(deps: SessionDeps, core: Core, socket: Socket, first: Buffer) {
+    super(deps, socket);
+    this.core = core;
+    this.#resets = new Allowance(resets.max, resets.perSecond, deps.deadlines.nowMs);
+    this.#added = [new Field('via', `2 ${core.name}`)];
+    if (core.forwardedFor) {
+      this.#added = [new Field('x-forwarded-for', socket.remoteAddress ?? 'unknown'), ...this.#added];
+    }
+    core.clients.add(this);
+    this.deadlineMs = deps.deadlines.in(deps.limits.idleTimeoutMs);
+    socket
+      .on('data', (chunk: Buffer) => this.#onChunk(chunk))
+      .on('drain', () => this.onDrain())
+      .on('error', () => {}) // `close` follows
+      .on('end', () => socket.destroy())
+      .on('close', () => this.#onClose());
+    this.hello([[3, streamsMax]]);
+    this.#onChunk(first);
+  }
+
+  /** It can be told to go at any time: its streams are finished first. */
+  get idle(): boolean {
+    return true;
+  }
+
+  end(): void {
+    if (this.closed || this.draining) return;
+    this.draining = true;
+    this.goodbye(codes.none);
+    this.onForgotten();
+  }
+
+  onDeadline(): void {
+    if (this.closed || this.draining || this.streams.size > 0) this.socket.destroy();
+    else this.end();
+  }
+
+  protected onHeaders(id: number, block: HeaderBlock, end: boolean) {
+    if ((id & 1) === 0) return void this.fail(codes.protocol);
+    if (id <= this.lastId) return; // it was reset: what is under way is dropped
+    if (this.draining) return; // beyond the id in our goodbye: the client sends it elsewhere
+    this.lastId = id;
+    if (this.streams.size >= streamsMax) return this.sendReset(id, codes.refused);
+    if (block.malformed || block.method === undefined || block.status !== 0) return this.sendReset(id, codes.protocol);
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    block.add(this.#added);
+    const stream = new GrpcStream(this, block);
+    this.open(stream.client, id);
+    stream.client.received = end;
+    stream.begin();
+  }
+
+  protected wasOpen(id: number): boolean {
+    return (id & 1) === 1 && (id <= this.lastId || this.draining);
+  }
+
+  protected mayReset(): boolean {
+    return this.#resets.take(this.deps.deadlines.nowMs);
+  }
+
+  protected onGoaway(): void {
+    this.onForgotten();
+  }
+
+  protected onForgotten(): void {
+    if (this.streams.size > 0 || this.closed) return;
+    const { deadlines, limits } = this.deps;
+    this.deadlineMs = deadlines.in(this.draining ? lingerMs : limits.grpcIdleTimeoutMs);
+    if (this.draining) this.finish();
+  }
+
+  #onChunk(chunk: Buffer) {
+    let at = 0;
+    while (this.#greeted < preface.length && at < chunk.length) {
+      if (chunk[at++] !== preface.charCodeAt(this.#greeted++)) return void this.fail(codes.protocol);
+    }
+    if (at < chunk.length) this.read(chunk, at, chunk.length);
+  }
+
+  #onClose(): void {
+    this.core.clients.delete(this);
+    this.abandon();
+  }
+}

@@ -1,0 +1,140 @@
+import { headSizeMax } from '../request-head.ts';
+import { Field } from './field.ts';
+import { HeaderBlock } from './header-block.ts';
+import { staticFields, tableSizeMax } from './hpack-table.ts';
+import { huffmanDecode } from './huffman.ts';
+
+/** Fields of one message: as many as HTTP/1.1 may have here. */
+const fieldsMax = 100;
+/** Blocks remembered per connection; they are forgotten whenever the table changes. */
+const memoMax = 64;
+/** Longer blocks are not worth remembering. */
+const memoBlockSizeMax = 512;
+
+const scratch = Buffer.alloc(headSizeMax);
+
+/** Reads header blocks of one connection: RFC 7541. */
+export class HpackDecoder {
+  /** The dynamic table, newest last; the first `#gone` places are free. */
+  #table: Field[] = [];
+  #gone = 0;
+  #size = 0;
+  #limit = tableSizeMax;
+  #bytes: Buffer = scratch;
+  #at = 0;
+  #end = 0;
+  #changed = false;
+  readonly #memo = new Map<string, HeaderBlock>();
+
+  /** The block in `[start, end)`, the same object for the same bytes; undefined when it is not valid. */
+  block(bytes: Buffer, start: number, end: number): HeaderBlock | undefined {
+    const short = end - start <= memoBlockSizeMax;
+    const key = short ? bytes.toString('latin1', start, end) : '';
+    const known = short ? this.#memo.get(key) : undefined;
+    if (known !== undefined) return known;
+    this.#changed = false;
+    const block = this.#decode(bytes, start, end);
+    if (this.#changed) this.#memo.clear();
+    else if (block !== undefined && short) {
+      if (this.#memo.size >= memoMax) this.#memo.clear();
+      this.#memo.set(key, block);
+    }
+    return block;
+  }
+
+  #decode(bytes: Buffer, start: number, end: number): HeaderBlock | undefined {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+    const fields: Field[] = [];
+    let size = 0;
+    while (this.#at < end) {
+      const first = bytes[this.#at]!;
+      if (first >= 0x20 && first < 0x40) {
+        if (fields.length > 0 || !this.#resize()) return undefined;
+        continue;
+      }
+      const field = first >= 0x80 ? this.#indexed() : this.#literal(first);
+      if (field === undefined) return undefined;
+      // The table must be kept right to the end of a block that is too large: only the fields are dropped.
+      size += field.size;
+      if (size <= headSizeMax && fields.length < fieldsMax) fields.push(field);
+      else size = headSizeMax + 1;
+    }
+    return new HeaderBlock(fields, size > headSizeMax);
+  }
+
+  #indexed(): Field | undefined {
+    return this.#field(this.#integer(0x7f));
+  }
+
+  #literal(first: number): Field | undefined {
+    const isKept = first >= 0x40;
+    const index = this.#integer(isKept ? 0x3f : 0x0f);
+    if (index < 0) return undefined;
+    const name = index === 0 ? this.#text() : this.#field(index)?.name;
+    const value = name === undefined ? undefined : this.#text();
+    if (name === undefined || value === undefined) return undefined;
+    const field = new Field(name, value, first >= 0x10 && first < 0x20);
+    if (isKept) this.#keep(field);
+    return field;
+  }
+
+  #field(index: number): Field | undefined {
+    if (index <= 0) return undefined;
+    if (index <= staticFields.length) return staticFields[index - 1];
+    const place = this.#table.length - (index - staticFields.length);
+    return place >= this.#gone ? this.#table[place] : undefined;
+  }
+
+  #keep(field: Field): void {
+    this.#changed = true;
+    this.#size += field.size;
+    this.#evict();
+    if (this.#size > 0) this.#table.push(field);
+  }
+
+  #evict(): void {
+    while (this.#size > this.#limit && this.#gone < this.#table.length) this.#size -= this.#table[this.#gone++]!.size;
+    if (this.#size > this.#limit) this.#size = 0; // RFC 7541 4.4: a field larger than the table empties it
+    if (this.#gone > 64) {
+      this.#table = this.#table.slice(this.#gone);
+      this.#gone = 0;
+    }
+  }
+
+  #resize(): boolean {
+    const limit = this.#integer(0x1f);
+    if (limit < 0 || limit > tableSizeMax) return false;
+    this.#limit = limit;
+    this.#changed = true;
+    this.#evict();
+    return true;
+  }
+
+  /** RFC 7541 5.1, up to 2^21: nothing here is as large. Returns -1 when it is not valid. */
+  #integer(mask: number): number {
+    let value = this.#bytes[this.#at++]! & mask;
+    if (value < mask) return value;
+    for (let shift = 0; shift <= 14; shift += 7) {
+      if (this.#at >= this.#end) return -1;
+      const byte = this.#bytes[this.#at++]!;
+      value += (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    return -1;
+  }
+
+  /** RFC 7541 5.2, as Latin-1. */
+  #text(): string | undefined {
+    if (this.#at >= this.#end) return undefined;
+    const huffman = this.#bytes[this.#at]! >= 0x80;
+    const length = this.#integer(0x7f);
+    const start = this.#at;
+    if (length < 0 || length > this.#end - start) return undefined;
+    this.#at += length;
+    if (!huffman) return this.#bytes.toString('latin1', start, this.#at);
+    const decoded = huffmanDecode(this.#bytes, start, this.#at, scratch);
+    return decoded < 0 ? undefined : scratch.toString('latin1', 0, decoded);
+  }
+}

@@ -1,0 +1,152 @@
+import type { Field } from './field.ts';
+import { staticFields, tableSizeMax } from './hpack-table.ts';
+
+/** Index of a static field, and of the first one with a name. */
+const staticIndex = new Map<string, number>();
+const staticName = new Map<string, number>();
+staticFields.forEach((field, at) => {
+  staticIndex.set(field.key, at + 1);
+  if (!staticName.has(field.name)) staticName.set(field.name, at + 1);
+});
+
+/** Fields seen once are kept in mind up to here: what comes a second time is worth a place in the table. */
+const seenMax = 256;
+/** Fields that found no place before the table is emptied: what fills it is out of use by then. */
+const missesMax = 1_000;
+
+/** Encoded blocks remembered; they are forgotten whenever the table changes. */
+const memoMax = 64;
+
+/** A block is built here. Decoded blocks are bounded by 32 KiB and fields are not larger encoded than they count decoded. */
+const scratch = Buffer.alloc(64 * 1024);
+
+/**
+ * Writes header blocks of one connection: RFC 7541. The table is filled with fields that come more than once and never evicts
+ * one for another, so that blocks stay the same for as long as possible; text is not Huffman-coded.
+ */
+export class HpackEncoder {
+  #limit = tableSizeMax;
+  /** To be announced in the next block: the smallest limit meanwhile, then the present one. */
+  #announce: number[] = [];
+  #size = 0;
+  #count = 0;
+  /** Order of insertion, from 1, by key. */
+  readonly #places = new Map<string, number>();
+  /** The same by name, of the first. */
+  readonly #names = new Map<string, number>();
+  readonly #seen = new Set<string>();
+  #misses = 0;
+  #at = 0;
+  #changed = false;
+  readonly #memo = new Map<object, Buffer>();
+
+  /** The table's size as the other side asks for it. */
+  resize(limit: number): void {
+    const next = Math.min(limit, tableSizeMax);
+    if (next === this.#limit) return;
+    this.#limit = next;
+    this.#reset();
+  }
+
+  /** The bytes of `kept` and then `own`; valid until the next call. `owner`, if given, stands for the very fields of `kept`. */
+  encode(owner: object | undefined, kept: readonly Field[], own: readonly Field[] = []): Buffer {
+    this.#at = 0;
+    const known = owner === undefined || this.#announce.length > 0 ? undefined : this.#memo.get(owner);
+    if (known === undefined) this.#all(owner, kept);
+    else if (own.length === 0) return known;
+    else this.#at = known.copy(scratch);
+    for (const field of own) this.#literal(field, this.#nameOf(field), field.secret ? 0x10 : 0);
+    return scratch.subarray(0, this.#at);
+  }
+
+  #all(owner: object | undefined, kept: readonly Field[]): void {
+    this.#changed = this.#announce.length > 0;
+    for (const limit of this.#announce.splice(0)) this.#integer(0x20, 0x1f, limit);
+    if (this.#misses > missesMax) {
+      this.#integer(0x20, 0x1f, 0);
+      this.#integer(0x20, 0x1f, this.#limit);
+      this.#empty();
+    }
+    for (const field of kept) this.#write(field);
+    if (this.#changed) this.#memo.clear();
+    else if (owner !== undefined) {
+      if (this.#memo.size >= memoMax) this.#memo.clear();
+      this.#memo.set(owner, Buffer.from(scratch.subarray(0, this.#at)));
+    }
+  }
+
+  #write(field: Field) {
+    const fixed = staticIndex.get(field.key);
+    if (fixed !== undefined) return this.#integer(0x80, 0x7f, fixed);
+    const name = this.#nameOf(field);
+    if (field.secret) return this.#literal(field, name, 0x10);
+    const place = this.#places.get(field.key);
+    if (place !== undefined) return this.#integer(0x80, 0x7f, this.#index(place));
+    if (!this.#isWorthIt(field)) return this.#literal(field, name, 0);
+    this.#literal(field, name, 0x40);
+    this.#size += field.size;
+    this.#places.set(field.key, ++this.#count);
+    if (!this.#names.has(field.name)) this.#names.set(field.name, this.#count);
+    this.#changed = true;
+  }
+
+  #isWorthIt(field: Field): boolean {
+    if (!this.#seen.has(field.key)) {
+      if (this.#seen.size >= seenMax) this.#seen.clear();
+      this.#seen.add(field.key);
+      this.#changed = true; // the next time it is written otherwise
+      return false;
+    }
+    if (this.#size + field.size <= this.#limit) return true;
+    this.#misses++;
+    return false;
+  }
+
+  /** Of the newest field: one behind the static ones. */
+  #index(place: number): number {
+    return staticFields.length + 1 + this.#count - place;
+  }
+
+  #nameOf(field: Field): number {
+    const fixed = staticName.get(field.name);
+    if (fixed !== undefined) return fixed;
+    const place = this.#names.get(field.name);
+    return place === undefined ? 0 : this.#index(place);
+  }
+
+  #literal(field: Field, name: number, form: number): void {
+    this.#integer(form, form === 0x40 ? 0x3f : 0x0f, name);
+    if (name === 0) this.#text(field.name);
+    this.#text(field.value);
+  }
+
+  #text(text: string): void {
+    this.#integer(0, 0x7f, text.length);
+    this.#at += scratch.write(text, this.#at, 'latin1');
+  }
+
+  #integer(form: number, mask: number, value: number): void {
+    if (value < mask) {
+      scratch[this.#at++] = form | value;
+      return;
+    }
+    scratch[this.#at++] = form | mask;
+    let rest = value - mask;
+    for (; rest >= 0x80; rest >>>= 7) scratch[this.#at++] = (rest & 0x7f) | 0x80;
+    scratch[this.#at++] = rest;
+  }
+
+  #reset(): void {
+    this.#announce = this.#limit === 0 ? [0] : [0, this.#limit];
+    this.#empty();
+  }
+
+  #empty(): void {
+    this.#places.clear();
+    this.#names.clear();
+    this.#seen.clear();
+    this.#memo.clear();
+    this.#size = this.#count = this.#misses = 0;
+    this.#changed = true;
+  }
+}

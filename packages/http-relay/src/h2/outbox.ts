@@ -1,0 +1,106 @@
+import type { Socket } from 'node:net';
+import { frameHeadSize, frameSizeMax, frames, writeFrameHead } from './frames.ts';
+
+const boxSize = 64 * 1024;
+/** Buffers kept for the next turn; more are in use only while sockets are slow. */
+const spareMax = 16;
+
+/** Gathers what is written during one turn of the event loop, so that each connection gets it in one write. */
+export class Turn {
+  #dirty: Outbox[] = [];
+  readonly #spare: Buffer[] = [];
+
+  /** `outbox` has something to flush at the turn's end. */
+  add(outbox: Outbox): void {
+    if (this.#dirty.push(outbox) === 1) setImmediate(this.#end);
+  }
+
+  take(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(boxSize);
+  }
+
+  give(buffer: Buffer): void {
+    if (this.#spare.length < spareMax) this.#spare.push(buffer);
+  }
+
+  readonly #end = (): void => {
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const outbox of dirty) outbox.flush();
+  };
+}
+
+/** What goes out on one connection. */
+export class Outbox {
+  /** The socket has more than it can send: data waits in its stream until it has drained; everything else is small. */
+  blocked = false;
+  readonly #turn: Turn;
+  readonly #socket: Socket;
+  #bytes: Buffer | undefined;
+  #at = 0;
+
+  constructor(turn: Turn, socket: Socket) {
+    this.#turn = turn;
+    this.#socket = socket;
+  }
+
+  /** Bytes that the kernel has not taken. */
+  get pending(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Writes a frame's head; its `size` bytes of payload follow at the returned offset of `bytes`. */
+  frame(type: number, flag: number, id: number, size: number): number {
+    if (this.#bytes !== undefined && this.#at + frameHeadSize + size > boxSize) this.#write();
+    if (this.#bytes === undefined) {
+      this.#bytes = this.#turn.take();
+      this.#turn.add(this);
+    }
+    writeFrameHead(this.#bytes, this.#at, size, type, flag, id);
+    const payload = this.#at + frameHeadSize;
+    this.#at = payload + size;
+    return payload;
+  }
+
+  /** What `frame` writes to. */
+  get bytes(): Buffer {
+    return this.#bytes!;
+  }
+
+  copy(type: number, flag: number, id: number, from: Buffer, start: number, end: number): void {
+    const at = this.frame(type, flag, id, end - start);
+    from.copy(this.bytes, at, start, end);
+  }
+
+  /** A header block, in as many frames as it needs. */
+  headers(id: number, block: Buffer, flag: number, endHeaders: number): void {
+    let type: number = frames.headers;
+    let at = 0;
+    do {
+      const end = Math.min(block.length, at + frameSizeMax);
+      const kept = type === frames.headers ? flag : 0;
+      this.copy(type, end === block.length ? kept | endHeaders : kept, id, block, at, end);
+      type = frames.continuation;
+      at = end;
+    } while (at < block.length);
+  }
+
+  /** Bytes outside of frames: the preface. */
+  raw(text: string): void {
+    this.#socket.write(text);
+  }
+
+  flush(): void {
+    if (this.#bytes !== undefined) this.#write();
+  }
+
+  #write() {
+    const bytes = this.#bytes!;
+    this.#bytes = undefined;
+    const size = this.#at;
+    this.#at = 0;
+    if (!this.#socket.writable) return this.#turn.give(bytes);
+    if (!this.#socket.write(bytes.subarray(0, size))) this.blocked = true;
+    if (this.#socket.writableLength === 0) this.#turn.give(bytes);
+  }
+}

@@ -1,0 +1,376 @@
+import type { Timed } from '../deadlines.ts';
+import type { Answer, Exchange } from '../exchange.ts';
+import { type Failure, refusalFor } from '../failure.ts';
+import { type Refusal, refusals } from '../refusal.ts';
+import { hasModel, type Route, routes } from '../route.ts';
+import { Upstream } from '../upstream.ts';
+import type { DownstreamSession } from './downstream-session.ts';
+import { Field } from './field.ts';
+import { codes } from './frames.ts';
+import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
+import { HeaderBlock } from './header-block.ts';
+import { Side, type StreamOwner } from './side.ts';
+import type { Starter, UpstreamSession } from './upstream-session.ts';
+
+const phases = {
+  /** The model is not known yet. */
+  reading: 0,
+  /** Has no upstream that took it: parked, or its connection is being made. */
+  waiting: 1,
+  sent: 2,
+  answering: 3,
+  over: 4,
+} as const;
+
+/** Attempts of one request, as for HTTP/1.1. */
+const attemptsMax = 64;
+const none: readonly Upstream[] = [];
+const noName = Buffer.alloc(0);
+const noFields: Field[] = [];
+
+const notGrpc = new HeaderBlock([new Field(':status', '415'), new Field('x-roundhouse-reason', 'path-not-allowed')]);
+
+/** One gRPC request and its answer, between a client's connection and an upstream's. */
+export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
+  tag: unknown;
+  attempt = 0;
+  tried: readonly Upstream[] = none;
+  upstream: Upstream | undefined;
+  status = 0;
+  reason: string | undefined;
+  readonly startedMs: number;
+  deadlineMs: number;
+  place = -1;
+  readonly client: Side;
+  #server: Side;
+  readonly #session: DownstreamSession;
+  readonly #block: HeaderBlock;
+  #phase: number = phases.reading;
+  #route: Route = routes.unknown;
+  #pathCut = 0;
+  #model = noName;
+  #parked = false;
+  #parkedUntilMs = 0;
+  #attached = false;
+  #starting: UpstreamSession | undefined;
+  /** All that the client has sent, for sending it again; undefined when that is too much. */
+  #replay: Buffer[] | undefined = [];
+  #replaySize = 0;
+
+  constructor(session: DownstreamSession, block: HeaderBlock) {
+    const { deadlines, limits, clock } = session.core;
+    this.#session = session;
+    this.#block = block;
+    this.startedMs = clock.monotonic();
+    this.client = new Side(this);
+    this.#server = this.#newServer();
+    this.deadlineMs = deadlines.in(limits.idleTimeoutMs);
+    deadlines.add(this);
+  }
+
+  /** Starts, once the client's side is open. */
+  begin() {
+    const { isGrpc, method, tooLarge, model } = this.#block;
+    if (tooLarge) return this.#refuse(refusals.metadata);
+    if (!isGrpc || method?.value !== 'POST') return this.#answer(notGrpc, 415, 'path-not-allowed');
+    this.#locate();
+    if (this.#route === routes.unknown) return this.#refuse(refusals.method);
+    if (model !== undefined) this.#model = Buffer.from(model.value, 'latin1');
+    if (!hasModel(this.#route) || model !== undefined) this.#ask();
+    else if (this.client.received) this.#refuse(refusals.nameless);
+  }
+
+  #newServer(): Side {
+    const server = new Side(this);
+    server.other = this.client;
+    this.client.other = server;
+    return server;
+  }
+
+  // ---- what the client sends
+
+  onHeaders(side: Side, block: HeaderBlock, end: boolean) {
+    this.#touch();
+    if (side !== this.client) return this.#onAnswerHead(block, end);
+    // gRPC's requests have no trailers: if some come, they end the request and mean nothing.
+    if (end) return this.onData(side, noName, 0, 0, true);
+    side.reset(codes.protocol);
+    this.onReset(side, codes.protocol);
+  }
+
+  onData(side: Side, bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    if (side === this.client) this.#onRequestData(bytes, start, end, isLast);
+    else this.#onAnswerData(bytes, start, end, isLast);
+    this.#touch();
+  }
+
+  #onRequestData(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    if (this.#phase === phases.over) return;
+    if (this.#replay !== undefined) this.#keep(bytes, start, end);
+    this.#server.write(bytes, start, end, isLast);
+    if (this.#phase === phases.reading) this.#readModel(bytes, start, end, isLast);
+  }
+
+  /** Keeps what is sent for another attempt, while it is little. */
+  #keep(bytes: Buffer, start: number, end: number): void {
+    this.#replaySize += end - start;
+    if (this.#replaySize > this.#session.core.limits.replaySizeMax) this.#replay = undefined;
+    else if (end > start) this.#replay!.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  #readModel(bytes: Buffer, start: number, end: number, isLast: boolean) {
+    const { queued } = this.#server;
+    const first = queued === end - start;
+    const all = first ? bytes : this.#server.waiting();
+    const from = first ? start : 0;
+    const named = modelIn(all, from, from + queued);
+    if (named.kind === 'refused') return this.#refuse(named.refusal);
+    if (named.kind === 'named') {
+      this.#model = Buffer.from(all.subarray(named.start, named.end));
+      return this.#ask();
+    }
+    if (isLast) return this.#refuse(refusals.nameless);
+    if (queued >= this.#session.core.limits.replaySizeMax) this.#refuse(hidden);
+  }
+
+  // ---- where it goes
+
+  /** Finds out what is asked for. */
+  #locate(): void {
+    const { grpcHead, picker } = this.#session.core;
+    const { authority, path } = this.#block;
+    grpcHead.target(authority, path!);
+    this.#pathCut = picker.pathCut?.(grpcHead, this) ?? 0;
+    this.#route = grpcRoute(this.#pathCut === 0 ? path!.value : path!.value.slice(this.#pathCut));
+  }
+
+  /** Asks where it goes, and sends it there. */
+  #ask(): void {
+    const { grpcHead, picker } = this.#session.core;
+    this.#phase = phases.waiting;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    grpcHead.target(this.#block.authority, this.#block.path!);
+    grpcHead.asksFor(this.#route, this.#model);
+    this.#act(picker.pick(grpcHead, this));
+  }
+
+  resume(answer?: Answer) {
+    if (!this.#parked) return;
+    this.#unpark();
+    if (answer !== undefined) return this.#act(answer);
+    this.#locate();
+    if (this.#route === routes.unknown) this.#refuse(refusals.method);
+    else this.#ask();
+  }
+
+  #act(answer: Answer): void {
+    if (answer instanceof Upstream) this.#dispatch(answer);
+    else if (answer === 'parked') this.#park();
+    else this.#refuse(answer);
+  }
+
+  #park() {
+    const { core } = this.#session;
+    if (core.parked >= core.limits.parkedMax) return this.#refuse(refusals.parkedMax);
+    if (this.#parkedUntilMs === 0) this.#parkedUntilMs = core.deadlines.in(core.limits.parkedMs);
+    core.parked++;
+    this.#parked = true;
+    this.deadlineMs = this.#parkedUntilMs;
+  }
+
+  #unpark(): void {
+    if (!this.#parked) return;
+    this.#parked = false;
+    this.#session.core.parked--;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+  }
+
+  #dispatch(upstream: Upstream) {
+    const session = upstream.pool.session();
+    if (session === undefined) return this.#refuse(refusals.connections);
+    this.upstream = upstream;
+    upstream.inFlight++;
+    this.#attached = true;
+    this.#starting = session;
+    session.start(this);
+  }
+
+  onConnected(session: UpstreamSession): void {
+    const { core } = this.#session;
+    this.#starting = undefined;
+    this.#phase = phases.sent;
+    const own = this.#block.hasRequestId ? noFields : [new Field('x-request-id', core.nextRequestId())];
+    const { path } = this.#block;
+    const block = this.#pathCut === 0 ? this.#block : this.#block.withPath(path!.value.slice(this.#pathCut));
+    this.#touch();
+    session.request(this.#server, block, own, this.client.received && this.#server.queued === 0);
+  }
+
+  onNotConnected(): void {
+    this.#starting = undefined;
+    this.#retry('connect');
+  }
+
+  /** The upstream failed before the client got anything. */
+  #retry(failure: Failure) {
+    const { picker } = this.#session.core;
+    const upstream = this.upstream!;
+    const sent = this.#phase === phases.sent;
+    this.#release();
+    picker.onFailure?.(upstream, failure, this);
+    const harmless = !sent || failure === 'not-here';
+    if (!harmless || !this.#again(sent)) return this.#refuse(refusalFor(failure));
+    if (sent) this.tried = [...this.tried.slice(-7), upstream]; // as for HTTP/1.1
+    this.#ask();
+  }
+
+  /** Prepares another attempt. False when there can be none. */
+  #again(sent: boolean): boolean {
+    if (++this.attempt > attemptsMax) return false;
+    if (!sent) return true;
+    if (this.#replay === undefined) return false;
+    const given = this.#replaySize - this.#server.queued + this.#server.repeated;
+    this.#server = this.#newServer();
+    this.#server.preload(this.#replay.slice(), this.#replaySize, given, this.client.received);
+    return true;
+  }
+
+  /** Gives the upstream's stream back, ended or not. */
+  #release(): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.upstream!.inFlight--;
+    this.#starting?.stop(this);
+    this.#starting = undefined;
+    this.#server.close(codes.cancel);
+  }
+
+  // ---- what the upstream answers
+
+  #onAnswerHead(block: HeaderBlock, end: boolean) {
+    if (this.#phase === phases.over) return;
+    if (block.tooLarge || block.malformed || block.method !== undefined) return this.#onBadAnswer();
+    if (this.#phase === phases.answering) {
+      if (!end || block.status !== 0) return this.#onBadAnswer();
+      this.#note(block);
+      this.#release();
+      return this.client.end(block);
+    }
+    if (block.status < 200) return block.status === 0 || end ? this.#onBadAnswer() : undefined;
+    if (block.notHere && end && this.#goesElsewhere(httpStatusOf(block.grpcStatus))) return this.#retry('not-here');
+    this.#phase = phases.answering;
+    this.#replay = undefined;
+    this.status = block.status;
+    if (!end) return this.#session.sendHeaders(this.client.id, block, false);
+    this.#note(block);
+    this.#release();
+    this.client.end(block);
+  }
+
+  #onAnswerData(bytes: Buffer, start: number, end: number, isLast: boolean) {
+    if (this.#phase === phases.over) return;
+    if (this.#phase !== phases.answering) return this.#onBadAnswer();
+    if (isLast) this.#release();
+    this.client.write(bytes, start, end, isLast);
+  }
+
+  #onBadAnswer(): void {
+    if (this.#phase === phases.answering) this.#fail();
+    else this.#retry('protocol');
+  }
+
+  #goesElsewhere(status: number): boolean {
+    const again = this.#replay !== undefined && this.attempt < attemptsMax;
+    return again && (this.#session.core.picker.elsewhere?.(this.upstream!, status, this) ?? false);
+  }
+
+  #note(block: HeaderBlock): void {
+    if (this.status === 200 || this.status === 0)
+      this.status = httpStatusOf(block.grpcStatus < 0 ? 2 : block.grpcStatus);
+  }
+
+  // ---- how it ends
+
+  onReset(side: Side, code: number, unprocessed = false) {
+    if (this.#phase === phases.over) return;
+    if (side === this.client) return this.#onClientGone();
+    const sent = this.#phase === phases.sent;
+    this.#release();
+    if (unprocessed && sent && this.#again(true)) return this.#ask();
+    this.reason = sent ? 'upstream-reset' : 'truncated';
+    this.status = 502;
+    this.client.reset(code === codes.none ? codes.internal : code);
+    this.#over();
+  }
+
+  onGone(side: Side, failure: 'reset' | 'protocol'): void {
+    if (this.#phase === phases.over) return;
+    if (side === this.client) this.#onClientGone();
+    else if (this.#phase === phases.answering) this.#fail();
+    else this.#retry(failure);
+  }
+
+  onSent(side: Side): void {
+    if (side !== this.client || this.#phase === phases.over) return;
+    this.client.close(codes.none);
+    this.#over();
+  }
+
+  #onClientGone(): void {
+    this.reason ??= 'client-gone';
+    this.#over();
+  }
+
+  /** Answers the request ourselves. Nothing of another answer has gone out. */
+  #refuse(refusal: Refusal): void {
+    this.#answer(refusalBlock(refusal), refusal.status, refusal.reason);
+  }
+
+  #answer(block: HeaderBlock, status: number, reason: string): void {
+    this.#release();
+    this.status = status;
+    this.reason = reason;
+    this.client.end(block);
+  }
+
+  /** The answer has begun and cannot be completed. */
+  #fail(): void {
+    this.#release();
+    this.status = refusals.truncated.status;
+    this.reason = refusals.truncated.reason;
+    this.client.drop();
+    this.client.end(refusalTrailers(refusals.truncated));
+  }
+
+  #over(): void {
+    this.#phase = phases.over;
+    const { core } = this.#session;
+    this.#unpark();
+    this.#release();
+    this.#replay = undefined;
+    core.deadlines.remove(this);
+    core.picker.onDone?.(this);
+  }
+
+  /** Something moved. */
+  #touch(): void {
+    const { deadlines, limits } = this.#session.core;
+    const isStill = this.#phase === phases.reading || this.client.queued > 0 || this.#server.queued > 0;
+    if (this.#phase === phases.waiting) return;
+    this.deadlineMs = deadlines.in(isStill ? limits.idleTimeoutMs : limits.responseTimeoutMs);
+  }
+
+  onDeadline(): void {
+    if (this.#phase === phases.reading) this.#refuse(refusals.bodyTimeout);
+    else if (this.#phase === phases.waiting) this.#refuse(refusals.parkedMs);
+    else if (this.#phase === phases.sent) this.#retry('timeout');
+    else this.#stall();
+  }
+
+  /** The client reads too slowly, or the upstream says nothing more: neither gets more than a reset. */
+  #stall(): void {
+    this.reason = 'truncated';
+    this.client.reset(codes.cancel);
+    this.#over();
+  }
+}

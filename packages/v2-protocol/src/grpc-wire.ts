@@ -5,9 +5,9 @@ import { InferenceError, invalid } from './errors.ts';
 
 /**
  * What one message may cost to decode, in units of one number. A few bytes on the wire can become a whole object, so the size of
- * the message does not bound the memory it takes. Typed contents of 64 MiB of FP32 are just within it.
+ * the message does not bound the memory it takes. This is some 250 MB at worst; 16 MiB of FP32 as typed contents are within it.
  */
-const unitsMax = 16 * 1024 * 1024;
+const unitsMax = 4 * 1024 * 1024;
 const messageUnits = 64;
 const textUnits = 16;
 

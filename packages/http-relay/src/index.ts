@@ -1,3 +1,4 @@
+export type { Address } from './address.ts';
 export type { Answer, Exchange, Picker, PickHead as RequestHead } from './exchange.ts';
 export type { Failure } from './failure.ts';
 export type { Limits } from './limits.ts';
@@ -5,4 +6,4 @@ export { ModelTable } from './model-table.ts';
 export type { Refusal } from './refusal.ts';
 export { createRelay, type Relay, type RelayOptions } from './relay.ts';
 export { hasModel, isGrpc, isPrediction, isV1, type Route, routes } from './route.ts';
-export type { Address, Upstream } from './upstream.ts';
+export type { Upstream } from './upstream.ts';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Clock, Random } from '@roundhouse/base';
+import type { Address } from './address.ts';
 import { Client } from './client.ts';
 import type { Core } from './core.ts';
 import { Deadlines } from './deadlines.ts';
@@ -12,7 +13,7 @@ import { Pool } from './h2/pool.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { ResponseHead } from './response-head.ts';
-import { type Address, Upstream } from './upstream.ts';
+import { Upstream } from './upstream.ts';
 
 export type RelayOptions = Picker & {
   readonly clock: Clock;

@@ -1,9 +1,8 @@
 import { connect, type Socket } from 'node:net';
+import type { Address } from './address.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Pool } from './h2/pool.ts';
 import type { Limits } from './limits.ts';
-
-export type Address = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
 /** Bytes read at a time. Large answers gain nothing beyond; small ones touch only the first page of it. */
 const readSize = 64 * 1024;

@@ -1,4 +1,4 @@
-import type { Address } from '../upstream.ts';
+import type { Address } from '../address.ts';
 import type { SessionDeps } from './session.ts';
 import { UpstreamSession } from './upstream-session.ts';
 

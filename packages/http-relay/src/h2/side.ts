@@ -1,6 +1,5 @@
 import { frameSizeMax } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
-import type { Session } from './session.ts';
 
 /** What the other side may send on one stream before we have passed it on. */
 export const streamWindow = 128 * 1024;
@@ -21,6 +20,20 @@ export type StreamOwner = {
 const none: Buffer[] = [];
 const empty = Buffer.alloc(0);
 
+/** What a stream asks of the connection that it is on. */
+export type SideSession = {
+  /** Streams that have something to send and no room for it. */
+  readonly waiting: Set<Side>;
+  readonly sendWindow: number;
+  /** The socket takes no more for now. */
+  readonly blocked: boolean;
+  forget(side: Side): void;
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean): void;
+  sendData(id: number, bytes: Buffer, start: number, end: number, isLast: boolean): void;
+  sendReset(id: number, code: number): void;
+  sendWindowUpdate(id: number, size: number): void;
+};
+
 /**
  * One of the two connections that a relayed stream has, with what waits to be sent on it. Its window is given back to the other
  * side only as bytes go out here: that is all the back-pressure there is, and it concerns this stream alone.
@@ -29,7 +42,7 @@ export class Side {
   readonly owner: StreamOwner;
   /** Where what is sent here comes from. */
   other!: Side;
-  session: Session | undefined;
+  session: SideSession | undefined;
   id = 0;
   sendWindow = 0;
   receiveWindow = streamWindow;

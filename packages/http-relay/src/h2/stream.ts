@@ -1,10 +1,10 @@
+import type { Core } from '../core.ts';
 import type { Timed } from '../deadlines.ts';
 import type { Answer, Exchange } from '../exchange.ts';
 import { type Failure, refusalFor } from '../failure.ts';
 import { type Refusal, refusals } from '../refusal.ts';
 import { hasModel, type Route, routes } from '../route.ts';
 import { Upstream } from '../upstream.ts';
-import type { DownstreamSession } from './downstream-session.ts';
 import { Field } from './field.ts';
 import { codes } from './frames.ts';
 import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
@@ -30,6 +30,9 @@ const noFields: Field[] = [];
 
 const notGrpc = new HeaderBlock([new Field(':status', '415'), new Field('x-roundhouse-reason', 'path-not-allowed')]);
 
+/** What a stream asks of its client's connection. */
+type ClientSession = { readonly core: Core; sendHeaders(id: number, block: HeaderBlock, isLast: boolean): void };
+
 /** One gRPC request and its answer, between a client's connection and an upstream's. */
 export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   tag: unknown;
@@ -43,7 +46,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   place = -1;
   readonly client: Side;
   #server: Side;
-  readonly #session: DownstreamSession;
+  readonly #session: ClientSession;
   readonly #block: HeaderBlock;
   #phase: number = phases.reading;
   #route: Route = routes.unknown;
@@ -57,7 +60,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #replay: Buffer[] | undefined = [];
   #replaySize = 0;
 
-  constructor(session: DownstreamSession, block: HeaderBlock) {
+  constructor(session: ClientSession, block: HeaderBlock) {
     const { deadlines, limits, clock } = session.core;
     this.#session = session;
     this.#block = block;

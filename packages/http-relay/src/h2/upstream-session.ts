@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import type { Address } from '../upstream.ts';
+import type { Address } from '../address.ts';
 import { codes, preface } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { Session, type SessionDeps } from './session.ts';

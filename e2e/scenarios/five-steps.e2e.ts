@@ -1,6 +1,7 @@
 import { aModel, aService, startLoad } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ArtifactServer, startArtifactServer } from '../frame/artifact-server.ts';
+import { predictGrpc } from '../frame/grpc.ts';
 import { openWorld, until, type World } from '../frame/world.ts';
 
 /** What Roundhouse is for, told in five steps with a real kubectl and plain HTTP. */
@@ -51,6 +52,11 @@ describe('five steps', () => {
         }
       }
     }
+  });
+
+  it('3, over gRPC: each answers by its name under the shared authority, and unknown ones are NOT_FOUND', async () => {
+    for (const n of numbers(20)) expect(await predictGrpc(world.stack.routerUrl, host, `slow-${n}`)).toBe(n);
+    await expect(predictGrpc(world.stack.routerUrl, host, 'nobody')).rejects.toMatchObject({ code: 5 });
   });
 
   it('4: models come and go while the others answer', async () => {

@@ -32,7 +32,7 @@ export function localImages({ appsDirectory, node }: Bundles): Images {
   return {
     [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port'], lean),
     [images.router]: run('router', ['--port', '--ops-port'], lean),
-    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port'], lean),
+    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port', '--component-grpc-port'], lean),
     [images.modelServer]: run('model-server', ['--http-port', '--grpc-port']),
   };
 }

@@ -18,6 +18,12 @@ const dialects: Readonly<Record<string, string>> = {
 
 const secretsDirectory = '/var/run/roundhouse/secrets';
 
+/** Where model servers take gRPC, by KServe's convention; only those that declare it are asked. */
+const grpcPort = 9000;
+
+const servesGrpc = ({ ports = [] }: Container) =>
+  (ports as readonly { readonly containerPort?: number }[]).some(({ containerPort }) => containerPort === grpcPort);
+
 /** The sidecar that makes "loaded on this server" equal to "assigned to this replica", and carries its traffic. */
 export function agentContainer(rendering: Rendering, server: Container): Container {
   const { secrets } = rendering;
@@ -28,6 +34,7 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
     args: [
       ...['--enable-puller', '--config-dir', '/mnt/configs', '--model-dir', '/mnt/models'],
       ...['--component-port', '8080', '--port', '9081', '--ops-port', '9082'],
+      ...(servesGrpc(server) ? ['--component-grpc-port', String(grpcPort)] : []),
     ],
     env: environment(rendering, server),
     ports: [

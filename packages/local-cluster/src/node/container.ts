@@ -33,6 +33,7 @@ export type ContainerRun = {
 
 const backoffMsFirst = 1000;
 const backoffMsMax = 30_000;
+/** Who ran this long did not crash for the reason of the start before: a laptop's user should not wait as for a broken image. */
 const healthyMs = 10_000;
 /** How often a container that cannot be started for its configuration is tried again. */
 const configRetryMs = 250;

@@ -105,6 +105,21 @@ describe('state over a stream', () => {
         expect(link.copy).toEqual(link.source);
         expect(link.isAcknowledged()).toBe(true);
       }),
+      // A gap, and then a gap in the snapshot that was asked for because of it.
+      {
+        examples: [
+          [
+            [
+              { kind: 'deliver' },
+              { kind: 'lose' },
+              { kind: 'change', name: 'a', value: 0 },
+              { kind: 'deliver' },
+              { kind: 'answer' },
+              { kind: 'lose' },
+            ],
+          ],
+        ],
+      },
     );
   });
 

@@ -119,6 +119,8 @@ export type StateSink<Part> = {
 export function createStateReceiver<Part>({ apply, acknowledge, resync }: StateSink<Part>): StateReceiver<Part> {
   let revision: bigint | undefined; // undefined until a snapshot is complete, and again after a gap
   let asked = false;
+  /** Where the last change led: those on their way when we asked follow it without a gap. */
+  let lastSeen: bigint | undefined;
   let chunks: Part[] = [];
   let chunksRevision: bigint | undefined;
 
@@ -140,12 +142,16 @@ export function createStateReceiver<Part>({ apply, acknowledge, resync }: StateS
     receive(position, part) {
       if (position === undefined) return ask('a state message without a revision');
       if (!position.snapshot) {
+        const follows = position.baseRevision === lastSeen;
+        lastSeen = position.revision;
         if (position.baseRevision !== revision) {
+          if (!follows) asked = false; // another gap: the snapshot that we asked for may have been in it
           return ask(`expected a change of revision ${revision ?? 'none'}, got one of ${position.baseRevision}`);
         }
         return settle(position.revision, [part], false);
       }
       asked = false;
+      lastSeen = position.revision;
       if (position.revision !== chunksRevision) chunks = [];
       chunksRevision = position.revision;
       chunks.push(part);

@@ -62,7 +62,7 @@ export function createStateSender<Part>({ write, snapshot, delta, mark = () => 0
     if (snapshotDue) revision++;
     queue = parts.map((part, index) => ({
       position: snapshotDue
-        ? { baseRevision: 0n, revision, snapshot: true, more: index < parts.length - 1 }
+        ? { baseRevision: BigInt(index), revision, snapshot: true, more: index < parts.length - 1 }
         : { baseRevision: revision, revision: ++revision, snapshot: false, more: false },
       part,
     }));
@@ -153,6 +153,7 @@ export function createStateReceiver<Part>({ apply, acknowledge, resync }: StateS
       asked = false;
       lastSeen = position.revision;
       if (position.revision !== chunksRevision) chunks = [];
+      if (position.baseRevision !== BigInt(chunks.length)) return ask('a chunk of the snapshot is missing');
       chunksRevision = position.revision;
       chunks.push(part);
       if (chunks.length > snapshotChunksMax) throw new Error(`a snapshot of more than ${snapshotChunksMax} chunks`);

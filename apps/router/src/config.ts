@@ -8,6 +8,13 @@ type Setting = { readonly schema: z.ZodMiniType; readonly help: string; readonly
 const flags = {
   host: { schema: text, fallback: '0.0.0.0', help: 'address to listen on' },
   port: { schema: port, fallback: '8080', help: 'port of the data path' },
+  'tls-port': { schema: port, fallback: '8443', help: 'port of the data path with TLS, if there is a certificate' },
+  'tls-cert': {
+    schema: z.string(),
+    fallback: '',
+    help: 'file with the certificate and its chain, PEM; read again when it changes',
+  },
+  'tls-key': { schema: z.string(), fallback: '', help: 'file with its key, PEM' },
   'ops-port': { schema: port, fallback: '9090', help: 'port of /healthz, /readyz, /metrics and /routes' },
   'log-level': {
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
@@ -40,6 +47,9 @@ const variables = {
 export type Config = {
   readonly host: string;
   readonly port: number;
+  readonly tlsPort: number;
+  /** Files; undefined: no TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly opsPort: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** host:port. */
@@ -61,11 +71,15 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
   const given = flagsIn(args, problems);
   const flag = read(flags, (name) => given.get(name), '--', problems);
   const variable = read(variables, (name) => env[name] || undefined, '', problems);
+  const { 'tls-cert': cert, 'tls-key': key } = flag;
+  if ((cert === '') !== (key === '')) problems.push('--tls-cert and --tls-key need each other');
   if (problems.length > 0) return { config: undefined, problems };
   const controlAddress = variable.ROUNDHOUSE_CONTROL_ADDRESS;
   const config = {
     host: flag.host,
     port: flag.port,
+    tlsPort: flag['tls-port'],
+    tls: cert === '' ? undefined : { cert, key },
     opsPort: flag['ops-port'],
     logLevel: flag['log-level'],
     controlAddress,

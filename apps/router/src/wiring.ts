@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { type Clock, type Random, within } from '@roundhouse/base';
 import type { RouteStream } from '@roundhouse/control-protocol';
-import { createRelay } from '@roundhouse/http-relay';
+import { createRelay, type Relay, type TlsPort } from '@roundhouse/http-relay';
 import type { Log } from '@roundhouse/telemetry';
 import type { Config } from './config.ts';
+import { followFiles } from './follow-files.ts';
 import { createMetrics } from './metrics.ts';
 import { createProxy, type RequestProxy } from './proxy.ts';
 import { Replica } from './replica.ts';
@@ -18,6 +19,8 @@ export type RouterDeps = { readonly clock: Clock; readonly random: Random; reado
 
 export type Router = {
   readonly port: number;
+  /** 0 without TLS. */
+  readonly tlsPort: number;
   readonly opsPort: number;
   /** Serves until `signal` aborts, then finishes what is in flight. */
   run(signal: AbortSignal): Promise<void>;
@@ -55,6 +58,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
   });
   const { port } = await relay.listen({ host: config.host, port: config.port });
   log.info({ port }, 'listening');
+  const tls = config.tls && (await openTls({ clock, log }, relay, config.host, config.tlsPort, config.tls));
 
   const [{ openRoutes }, { serveOps }] = await Promise.all([
     import('@roundhouse/control-protocol'),
@@ -89,7 +93,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
   });
   log.info({ port: ops.port }, 'operations port open');
 
-  return { port, opsPort: ops.port, run };
+  return { port, tlsPort: tls?.port ?? 0, opsPort: ops.port, run };
 
   function onDone(...[exchange, model]: Parameters<Parameters<typeof createProxy>[0]['onDone']>) {
     metrics.count(exchange, model);
@@ -110,15 +114,33 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
 
   async function run(signal: AbortSignal) {
     const control = new AbortController();
-    const streaming = stream?.run(control.signal);
+    const running = [stream?.run(control.signal), tls?.run(control.signal)];
     await aborted(signal);
     stopping = true;
     log.info({}, 'stopping');
     await relay.close(within(drainMs, new AbortController().signal));
     control.abort();
-    await streaming;
+    await Promise.all(running);
     await ops.close();
   }
+}
+
+/** The port with TLS. A certificate that changes is used for new connections; one that is wrong is not used at all. */
+async function openTls(
+  deps: { readonly clock: Clock; readonly log: Log },
+  relay: Relay,
+  host: string,
+  port: number,
+  { cert, key }: NonNullable<Config['tls']>,
+) {
+  let opened: TlsPort | undefined;
+  const { run } = await followFiles<[string, string]>(deps, [cert, key], async ([certText, keyText]) => {
+    const identity = { cert: certText, key: keyText };
+    if (opened === undefined) opened = await relay.listenTls({ host, port }, identity);
+    else opened.renew(identity);
+  });
+  deps.log.info({ port: opened!.port }, 'listening with TLS');
+  return { port: opened!.port, run };
 }
 
 function addressOf(address: string) {

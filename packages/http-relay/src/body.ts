@@ -35,12 +35,14 @@ export class Body {
   kept = false;
   /** To be written behind all runs, once `done`: what the trailer section becomes. */
   tail: Buffer | undefined;
+  /** The trailer fields that may pass, once `done`, when `dataOnly`. */
+  trailers: Buffer | undefined;
   #length = 0;
   #left = 0;
   #state: number = states.done;
   #digits = 0;
   #dataOnly = false;
-  #trailers: Buffer | undefined;
+  #partialTrailers: Buffer | undefined;
 
   /** `length`: bytes, `chunkedBody` or `untilClose`. */
   begin(length: number, dataOnly: boolean): void {
@@ -48,7 +50,7 @@ export class Body {
     this.#dataOnly = dataOnly;
     this.#left = length;
     this.#digits = 0;
-    this.tail = this.#trailers = undefined;
+    this.tail = this.trailers = this.#partialTrailers = undefined;
     this.#state = length === chunkedBody ? states.size : length === 0 ? states.done : states.data;
   }
 
@@ -170,18 +172,19 @@ export class Body {
 
   /** Collects the trailer section, then leaves of it what may pass. */
   #trailer(bytes: Buffer, at: number, end: number): number {
-    const before = this.#trailers?.length ?? 0;
+    const before = this.#partialTrailers?.length ?? 0;
     const part = bytes.subarray(at, end);
-    const all = this.#trailers === undefined ? part : Buffer.concat([this.#trailers, part]);
+    const all = this.#partialTrailers === undefined ? part : Buffer.concat([this.#partialTrailers, part]);
     const length = fields.parse(all, 0, all.length);
     if (length < 0 || Math.max(length, all.length * Number(length === 0)) > trailersSizeMax) return this.#break(at);
     if (length === 0) {
-      this.#trailers = Buffer.from(all); // `bytes` may be reused
+      this.#partialTrailers = Buffer.from(all); // `bytes` may be reused
       this.#state = states.trailers;
       return end;
     }
     this.#state = states.done;
-    if (!this.#dataOnly) this.tail = fields.count === 0 ? emptyLine : passing(all);
+    if (this.#dataOnly) this.trailers = fields.count === 0 ? undefined : passing(all);
+    else this.tail = fields.count === 0 ? emptyLine : passing(all);
     return at + length - before;
   }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
 import { startsWith } from './bytes.ts';
+import type { ClientSocket } from './client-socket.ts';
 import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
 import type { Answer, Exchange } from './exchange.ts';
@@ -59,7 +60,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   place = -1;
 
   readonly #core: Core;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   #phase: number = phases.idle;
   /** Bytes not yet looked at: the beginning of a head, or requests sent ahead. */
   #input: Buffer | undefined;
@@ -98,12 +99,11 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   #blocked = false;
   #lingered = 0;
 
-  constructor(core: Core, socket: Socket) {
+  constructor(core: Core, socket: ClientSocket) {
     this.#core = core;
     this.#socket = socket;
     this.deadlineMs = core.deadlines.in(core.limits.idleTimeoutMs);
     core.deadlines.add(this);
-    core.clients.add(this);
     socket
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('drain', () => this.#onDrain())
@@ -191,8 +191,9 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#phase = phases.closed;
     this.#input = undefined;
     this.#onClose();
-    this.#socket.removeAllListeners();
-    this.#core.openHttp2(this.#socket, bytes);
+    const socket = this.#socket as Socket; // a stream of HTTP/2 begins otherwise
+    socket.removeAllListeners();
+    this.#core.openHttp2(socket, bytes);
   }
 
   #begin(bytes: Buffer, start: number, end: number) {

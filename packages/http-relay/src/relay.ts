@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Random } from '@roundhouse/base';
 import type { Address } from './address.ts';
 import { Client } from './client.ts';
@@ -13,7 +13,10 @@ import { Pool } from './h2/pool.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { ResponseHead } from './response-head.ts';
+import { createTlsListener, type TlsIdentity, type TlsListener } from './tls.ts';
 import { Upstream } from './upstream.ts';
+
+const noBytes = Buffer.alloc(0);
 
 export type RelayOptions = Picker & {
   readonly clock: Clock;
@@ -28,13 +31,23 @@ export type RelayOptions = Picker & {
 export type Relay = {
   /** An upstream with connections of its own: HTTP/1.1 for what came so, h2c for gRPC. Retire it when it is gone. */
   upstream(address: Address): Upstream;
-  listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }>;
+  listen(address: Listen): Promise<{ readonly port: number }>;
+  /** The same with TLS: HTTP/2 for clients that offer it by ALPN, HTTP/1.1 for the others. May be called beside `listen`. */
+  listenTls(address: Listen, identity: TlsIdentity): Promise<TlsPort>;
   /** Accepts nothing more, finishes what is in flight, then closes. When `signal` aborts, cuts off what is left. */
   close(signal: AbortSignal): Promise<void>;
   readonly stats: { readonly connections: number; readonly parked: number };
 };
 
-/** Reads requests, asks `pick` where each one goes, and moves the bytes. Serves one port. */
+export type Listen = { readonly host: string; readonly port: number };
+
+export type TlsPort = {
+  readonly port: number;
+  /** For connections from now on; those that are open stay as they are. Throws when certificate and key do not fit. */
+  renew(identity: TlsIdentity): void;
+};
+
+/** Reads requests, asks `pick` where each one goes, and moves the bytes. */
 export function createRelay(options: RelayOptions): Relay {
   const limits = { ...defaultLimits, ...options.limits };
   const deadlines = new Deadlines(options.clock);
@@ -60,8 +73,19 @@ export function createRelay(options: RelayOptions): Relay {
     openHttp2: (socket, first) => new DownstreamSession({ deadlines, limits, turn }, core, socket, first),
     nextRequestId: () => `${prefix}-${(requests++).toString(36)}`,
   };
-  const server = createServer({ noDelay: true }, (socket) => new Client(core, socket));
-  server.maxConnections = limits.connectionsMax;
+  const servers: Server[] = [];
+  const listeners: TlsListener[] = [];
+  const open = async (server: Server, { host, port }: Listen) => {
+    server.maxConnections = limits.connectionsMax;
+    server.listen(port, host, 1024);
+    await once(server, 'listening');
+    servers.push(server);
+    return (server.address() as AddressInfo).port;
+  };
+  const accept = (socket: Socket) => {
+    if (core.closing) socket.destroy();
+    else core.clients.add(new Client(core, socket));
+  };
 
   return {
     upstream(address) {
@@ -69,19 +93,22 @@ export function createRelay(options: RelayOptions): Relay {
       pools.add(pool);
       return new Upstream(core, address, pool);
     },
-    async listen(address) {
-      server.listen(address.port, address.host, 1024);
-      await once(server, 'listening');
-      return { port: (server.address() as AddressInfo).port };
+    listen: async (address) => ({ port: await open(createServer({ noDelay: true }, accept), address) }),
+    async listenTls(address, identity) {
+      const listener = createTlsListener(identity, limits, {
+        onHttp1: accept,
+        onHttp2: (socket) => core.openHttp2(socket, noBytes),
+      });
+      listeners.push(listener);
+      return { port: await open(listener.server, address), renew: listener.renew };
     },
     async close(signal) {
       core.closing = true;
-      const closed = new Promise<void>((resolve) => {
-        server.close(() => resolve());
-      });
+      const closed = Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))));
       for (const client of core.clients) if (client.idle) client.end();
       const cut = () => {
         for (const client of core.clients) client.destroy();
+        for (const listener of listeners) listener.destroy();
       };
       if (signal.aborted) cut();
       signal.addEventListener('abort', cut, { once: true });

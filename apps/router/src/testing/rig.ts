@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { createRouteBoard, type RouteChange, serveControl } from '@roundhouse/control-protocol';
-import { silentLog } from '@roundhouse/telemetry';
+import { type Log, silentLog } from '@roundhouse/telemetry';
 import { createAuthority } from '../../../../packages/control-protocol/src/testing/certificates.ts';
 import { parseConfig } from '../config.ts';
 import { buildRouter } from '../wiring.ts';
@@ -29,6 +29,8 @@ export async function createRig() {
 
   const rig = {
     board,
+    directory,
+    authority,
     /** Starts the controller's end of the stream; the router finds it again at the same port. */
     async startControl(port = 0) {
       const server = await serveControl(
@@ -47,15 +49,15 @@ export async function createRig() {
       stops.push(() => server.close());
       return server;
     },
-    async startRouter(controlPort: number) {
+    async startRouter(controlPort: number, flags: readonly string[] = [], log: Log = silentLog) {
       const env = {
         ROUNDHOUSE_CONTROL_ADDRESS: `127.0.0.1:${controlPort}`,
         ROUNDHOUSE_CONTROL_SERVER_NAME: serverName,
         ROUNDHOUSE_CA_FILE: join(directory, 'ca.crt'),
         ROUNDHOUSE_TOKEN_FILE: join(directory, 'token'),
       };
-      const { config } = parseConfig(env, ['--host', '127.0.0.1', '--port=0', '--ops-port', '0']);
-      const router = await buildRouter({ clock: systemClock, random: systemRandom, log: silentLog }, config!);
+      const { config } = parseConfig(env, ['--host', '127.0.0.1', '--port=0', '--ops-port', '0', ...flags]);
+      const router = await buildRouter({ clock: systemClock, random: systemRandom, log }, config!);
       const controller = new AbortController();
       const running = router.run(controller.signal);
       const stop = () => {

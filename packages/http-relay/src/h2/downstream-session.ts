@@ -4,6 +4,7 @@ import { Allowance } from './allowance.ts';
 import { Field } from './field.ts';
 import { codes, preface } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
+import { HttpStream } from './http-stream.ts';
 import { Session, type SessionDeps } from './session.ts';
 import { GrpcStream } from './stream.ts';
 
@@ -14,14 +15,14 @@ const resets = { max: 1_000, perSecond: 33 } as const;
 /** A client that was told to go gets so long to read the answers that it has. */
 const lingerMs = 2_000;
 
-/** A client's connection, and the gRPC requests on it. */
+/** A client's connection, and the requests on it: gRPC, or HTTP that goes on as HTTP/1.1. */
 export class DownstreamSession extends Session implements Closable {
   readonly core: Core;
   readonly #added: readonly Field[];
   readonly #resets: Allowance;
   #greeted = 0;
 
-  /** `first`: what came before it was known that the client speaks HTTP/2. */
+  /** `first`: what came before it was known that the client speaks HTTP/2; may be empty. */
   constructor(deps: SessionDeps, core: Core, socket: Socket, first: Buffer) {
     super(deps, socket);
     this.core = core;
@@ -39,7 +40,11 @@ export class DownstreamSession extends Session implements Closable {
       .on('end', () => socket.destroy())
       .on('close', () => this.#onClose());
     this.hello([[3, streamsMax]]);
-    this.#onChunk(first);
+    if (first.length > 0) this.#onChunk(first);
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.socket.remoteAddress;
   }
 
   /** It can be told to go at any time: its streams are finished first. */
@@ -67,8 +72,8 @@ export class DownstreamSession extends Session implements Closable {
     if (this.streams.size >= streamsMax) return this.sendReset(id, codes.refused);
     if (block.malformed || block.method === undefined || block.status !== 0) return this.sendReset(id, codes.protocol);
     this.deadlineMs = Number.POSITIVE_INFINITY;
-    block.add(this.#added);
-    const stream = new GrpcStream(this, block);
+    if (block.isGrpc) block.add(this.#added);
+    const stream = block.isGrpc ? new GrpcStream(this, block) : new HttpStream(this, block);
     this.open(stream.client, id);
     stream.client.received = end;
     stream.begin();

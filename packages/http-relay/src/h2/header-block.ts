@@ -1,6 +1,8 @@
 import { notHereName } from '../fields.ts';
 import { Field, kinds } from './field.ts';
 
+const plainScheme = new Field(':scheme', 'http');
+
 /** The header fields of one message, or its trailers, and what they say to the relay. */
 export class HeaderBlock {
   readonly fields: readonly Field[];
@@ -72,7 +74,8 @@ export class HeaderBlock {
       case kinds.scheme:
         if (this.scheme !== undefined) this.malformed = true;
         this.scheme = field;
-        break;
+        this.kept.push(plainScheme); // TLS ends here, and what goes on says so
+        return;
       case kinds.path:
         if (this.path !== undefined || !field.value.startsWith('/')) this.malformed = true;
         this.path = field;

@@ -8,7 +8,7 @@ import { Upstream } from '../upstream.ts';
 import { Field } from './field.ts';
 import { codes } from './frames.ts';
 import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
-import { HeaderBlock } from './header-block.ts';
+import type { HeaderBlock } from './header-block.ts';
 import { Side, type StreamOwner } from './side.ts';
 import type { Starter, UpstreamSession } from './upstream-session.ts';
 
@@ -27,8 +27,6 @@ const attemptsMax = 64;
 const none: readonly Upstream[] = [];
 const noName = Buffer.alloc(0);
 const noFields: Field[] = [];
-
-const notGrpc = new HeaderBlock([new Field(':status', '415'), new Field('x-roundhouse-reason', 'path-not-allowed')]);
 
 /** What a stream asks of its client's connection. */
 type ClientSession = { readonly core: Core; sendHeaders(id: number, block: HeaderBlock, isLast: boolean): void };
@@ -73,9 +71,9 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
 
   /** Starts, once the client's side is open. */
   begin() {
-    const { isGrpc, method, tooLarge, model } = this.#block;
+    const { method, tooLarge, model } = this.#block;
     if (tooLarge) return this.#refuse(refusals.metadata);
-    if (!isGrpc || method?.value !== 'POST') return this.#answer(notGrpc, 415, 'path-not-allowed');
+    if (method?.value !== 'POST') return this.#refuse(refusals.method);
     this.#locate();
     if (this.#route === routes.unknown) return this.#refuse(refusals.method);
     if (model !== undefined) this.#model = Buffer.from(model.value, 'latin1');

@@ -45,9 +45,9 @@ export type Client = ReturnType<typeof clientOf>;
 
 const large = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 };
 
-function clientOf(port: number, options: grpc.ChannelOptions) {
+function clientOf(port: number, options: grpc.ChannelOptions, credentials = grpc.credentials.createInsecure()) {
   const Constructor = grpc.makeGenericClientConstructor(service, 'test');
-  const client = new Constructor(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+  const client = new Constructor(`127.0.0.1:${port}`, credentials, {
     ...large,
     'grpc.use_local_subchannel_pool': 1,
     ...options,
@@ -101,8 +101,8 @@ export function createRig() {
       stops.push(() => server.forceShutdown());
       return { server, port: bound, stop: () => server.forceShutdown() };
     },
-    grpc(port: number, options: grpc.ChannelOptions = {}): Client {
-      const client = clientOf(port, options);
+    grpc(port: number, options: grpc.ChannelOptions = {}, credentials?: grpc.ChannelCredentials): Client {
+      const client = clientOf(port, options, credentials);
       stops.push(() => client.client.close());
       return client;
     },

@@ -53,7 +53,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
     clock,
     random,
     name: 'roundhouse-router',
-    forwardedFor: true,
+    edge: true,
     ...proxy,
   });
   const { port } = await relay.listen({ host: config.host, port: config.port });

@@ -37,6 +37,8 @@ export class Body {
   tail: Buffer | undefined;
   /** The trailer fields that may pass, once `done`, when `dataOnly`. */
   trailers: Buffer | undefined;
+  /** Bytes of content so far. */
+  size = 0;
   #length = 0;
   #left = 0;
   #state: number = states.done;
@@ -49,7 +51,7 @@ export class Body {
     this.#length = length;
     this.#dataOnly = dataOnly;
     this.#left = length;
-    this.#digits = 0;
+    this.#digits = this.size = 0;
     this.tail = this.trailers = this.#partialTrailers = undefined;
     this.#state = length === chunkedBody ? states.size : length === 0 ? states.done : states.data;
   }
@@ -92,6 +94,7 @@ export class Body {
     if (this.#length === untilClose) return end;
     const taken = Math.min(this.#left, end - at);
     this.#left -= taken;
+    this.size += taken;
     if (this.#left === 0) this.#state = states.done;
     return at + taken;
   }
@@ -107,6 +110,7 @@ export class Body {
       case states.data: {
         const taken = Math.min(this.#left, end - at);
         this.#left -= taken;
+        this.size += taken;
         if (this.#left === 0) this.#state = states.dataCr;
         return at + taken;
       }

@@ -11,6 +11,8 @@ import { chunkedBody, methods } from './request-head.ts';
 import { untilClose } from './response-head.ts';
 import { isPrediction, routes } from './route.ts';
 import { persistence, splicedRequest, splicedResponse } from './splice.ts';
+import { serverTiming } from './timing.ts';
+import { traceIdIn } from './trace-contexts.ts';
 import { type Receiver, Upstream, type UpstreamConnection } from './upstream.ts';
 
 const phases = {
@@ -41,6 +43,9 @@ const interimMax = 8;
 /** Attempts of one request, connections refused included: far more than a wait of 30 s with back-off needs. */
 const attemptsMax = 64;
 
+/** A longer one is not said back. */
+const requestIdSizeMax = 128;
+
 const none: readonly Upstream[] = [];
 
 /** How the answer's body is passed on. */
@@ -55,6 +60,10 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   status = 0;
   reason: string | undefined;
   startedMs = 0;
+  requestId = '';
+  bodySizeMax = 0;
+  responseTimeoutMs = 0;
+  dropsCredentials = false;
 
   deadlineMs: number;
   place = -1;
@@ -89,6 +98,13 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   #parkedUntilMs = 0;
   #redialed = false;
   #interim = 0;
+  /** The context that was made for it, or 0; the one that it brought. */
+  #trace = 0;
+  #givenTrace: string | undefined;
+  #timed = false;
+  #waitedMs = 0;
+  #parkedMs = 0;
+  #sentMs = 0;
 
   // The answer.
   #connection: UpstreamConnection | undefined;
@@ -110,6 +126,20 @@ export class Client implements Exchange, Timed, Receiver, Closable {
       .on('end', () => this.#onEnd())
       .on('error', () => {}) // `close` follows
       .on('close', () => this.#onClose());
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get traceId(): string | undefined {
+    const { traces } = this.#core;
+    return traceIdIn(this.#trace === 0 || traces === undefined ? (this.#givenTrace ?? '') : traces.value(this.#trace));
+  }
+
+  /** Of the context that was made for it; for the moment only. */
+  get traceLine(): Buffer | undefined {
+    return this.#trace === 0 ? undefined : this.#core.traces?.line(this.#trace);
   }
 
   get idle(): boolean {
@@ -210,10 +240,24 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#request = bytes;
     this.#requestStart = start;
     this.#phase = phases.waiting;
+    this.#name();
     this.#body.begin(head.bodyLength, false);
     this.#firstBody(bytes, end);
     if (this.#body.broken) return this.#refuse(refusals.body);
     this.#ask();
+  }
+
+  /** What the request is called, in whole systems, and what holds for it unless the picker says otherwise. */
+  #name(): void {
+    const { head, limits, edge, traces, nextRequestId } = this.#core;
+    this.bodySizeMax = limits.bodySizeMax;
+    this.responseTimeoutMs = limits.responseTimeoutMs;
+    this.dropsCredentials = false;
+    this.requestId = head.hasRequestId ? (edge ? head.field('x-request-id')! : '') : nextRequestId();
+    this.#trace = traces === undefined || head.hasTrace ? 0 : traces.next();
+    this.#givenTrace = edge && head.hasTrace ? head.field('traceparent') : undefined;
+    this.#timed = head.wantsTiming;
+    this.#waitedMs = this.#sentMs = 0;
   }
 
   /** The part of the body that came with the head, and what is behind it. */
@@ -233,7 +277,8 @@ export class Client implements Exchange, Timed, Receiver, Closable {
 
   #readBody(chunk: Buffer) {
     const at = this.#runs(chunk, 0);
-    if (this.#body.broken) return this.#onBrokenBody();
+    if (this.#body.broken) return this.#onBadBody(refusals.body);
+    if (this.#body.size > this.bodySizeMax) return this.#onBadBody(refusals.bodySize);
     if (at < chunk.length) {
       this.#keep(chunk, at);
       this.#socket.pause();
@@ -241,7 +286,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     const sent = this.#phase !== phases.waiting;
     if (sent && this.#phase === phases.sent) {
       const { deadlines, limits } = this.#core;
-      this.deadlineMs = deadlines.in(this.#body.done ? limits.responseTimeoutMs : limits.idleTimeoutMs);
+      this.deadlineMs = deadlines.in(this.#body.done ? this.responseTimeoutMs : limits.idleTimeoutMs);
     }
     if (this.#heldSize < this.#core.limits.replaySizeMax) return;
     if (!sent)
@@ -281,12 +326,12 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#heldSize = 0;
   }
 
-  #onBrokenBody() {
+  #onBadBody(refusal: Refusal) {
     this.#keepAlive = false;
     if (this.#phase === phases.answering) this.#fail('truncated');
     else {
       this.#release(false);
-      this.#refuse(refusals.body);
+      this.#refuse(refusal);
     }
   }
 
@@ -313,23 +358,27 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 
   #act(answer: Answer) {
-    if (answer instanceof Upstream) this.#dispatch(answer, false);
+    const isRefused = answer !== 'parked' && !(answer instanceof Upstream);
+    if (isRefused) this.#refuse(answer);
+    else if (Math.max(this.#core.head.bodyLength, this.#body.size) > this.bodySizeMax) this.#refuse(refusals.bodySize);
     else if (answer === 'parked') this.#park();
-    else this.#refuse(answer);
+    else this.#dispatch(answer, false);
   }
 
   #park() {
-    const { limits, deadlines } = this.#core;
+    const { limits, deadlines, clock } = this.#core;
     if (this.#core.parked >= limits.parkedMax) return this.#refuse(refusals.parkedMax);
     if (this.#parkedUntilMs === 0) this.#parkedUntilMs = deadlines.in(limits.parkedMs);
     this.#core.parked++;
     this.#parked = true;
+    this.#parkedMs = clock.monotonic();
     this.deadlineMs = this.#parkedUntilMs;
   }
 
   #unpark(): void {
     if (!this.#parked) return;
     this.#parked = false;
+    this.#waitedMs += this.#core.clock.monotonic() - this.#parkedMs;
     this.#core.parked--;
     this.deadlineMs = Number.POSITIVE_INFINITY;
   }
@@ -359,17 +408,17 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     const { head, limits, deadlines } = this.#core;
     const { socket } = connection;
     const joined = this.#bodyEnd - this.#bodyStart <= joinedSizeMax;
-    const id = head.hasRequestId ? undefined : this.#core.nextRequestId();
     this.#phase = phases.sent;
+    if (this.#timed) this.#sentMs = this.#core.clock.monotonic();
     if (!joined || this.#held.length > 0) socket.cork();
     let flowing = socket.write(
-      splicedRequest(head, this.#addedLines(), id, this.#bodyStart, joined ? this.#bodyEnd : this.#bodyStart),
+      splicedRequest(head, this.#addedLines(), this, this.#bodyStart, joined ? this.#bodyEnd : this.#bodyStart),
     );
     if (!joined) flowing = socket.write(this.#request!.subarray(this.#bodyStart, this.#bodyEnd));
     for (const part of this.#held) flowing = socket.write(part);
     if (!joined || this.#held.length > 0) socket.uncork();
     if (this.#heldSize >= limits.replaySizeMax) this.#forget();
-    this.deadlineMs = deadlines.in(this.#body.done ? limits.responseTimeoutMs : limits.idleTimeoutMs);
+    this.deadlineMs = deadlines.in(this.#body.done ? this.responseTimeoutMs : limits.idleTimeoutMs);
     if (!this.#body.done) {
       if (flowing) this.#socket.resume();
       else this.#socket.pause();
@@ -377,7 +426,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 
   #addedLines(): Buffer {
-    if (!this.#core.forwardedFor) return this.#core.added;
+    if (!this.#core.edge) return this.#core.added;
     this.#forwarded ??= Buffer.concat([
       Buffer.from(`x-forwarded-for: ${this.#socket.remoteAddress ?? 'unknown'}\r\n`),
       this.#core.added,
@@ -460,7 +509,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
       if (headEnd < 0 || responseHead.status === 101) return this.#broken();
       if (responseHead.status >= 200) return this.#final(connection, bytes, headEnd, end);
       if (++this.#interim > interimMax) return this.#broken();
-      if (!this.#http10) this.#socket.write(splicedResponse(responseHead, untilClose, persistence.implied, 0, 0));
+      if (!this.#http10) this.#socket.write(splicedResponse(responseHead, untilClose, persistence.implied, '', 0, 0));
       this.#partialHead = undefined;
       at = headEnd;
     }
@@ -491,9 +540,20 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#forget();
     this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
     const announced = head.status === 204 || endless ? untilClose : this.#announced(head.bodyLength, bodyless);
-    this.#write(splicedResponse(head, announced, this.#persistence(), at, joins ? first : at));
+    const own = this.#answerLines(head.hasRequestId);
+    this.#write(splicedResponse(head, announced, this.#persistence(), own, at, joins ? first : at));
     if (!joins && first > at && this.#answer.kept) this.#writeShared(connection, bytes, at, first);
     return this.#answerBody(connection, bytes, first, end);
+  }
+
+  /** What we add to an answer. */
+  #answerLines(hasRequestId: boolean): string {
+    const { edge, name, clock } = this.#core;
+    const named = edge && !hasRequestId && this.requestId.length <= requestIdSizeMax;
+    const lines = named ? `x-request-id: ${this.requestId}\r\n` : '';
+    if (!this.#timed) return lines;
+    const times = { startedMs: this.startedMs, waitedMs: this.#waitedMs, sentMs: this.#sentMs };
+    return `${lines}server-timing: ${serverTiming(name, times, clock.monotonic())}\r\n`;
   }
 
   /** Whether a "not here" is acted on instead of passed on. */
@@ -576,7 +636,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.status = refusal.status;
     this.reason = refusal.reason;
     if (this.#core.closing || this.#body.broken || this.#body.left > skippedSizeMax) this.#keepAlive = false;
-    this.#socket.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless));
+    this.#socket.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless, this.#answerLines(false)));
     this.#finish();
   }
 

@@ -6,6 +6,7 @@ import type { GrpcHead } from './h2/pick-head.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { TraceContexts } from './trace-contexts.ts';
 
 /** What the relay as a whole does with a client connection. */
 export type Closable = {
@@ -23,15 +24,17 @@ export type Core = {
   readonly picker: Picker;
   /** Field lines added to each request. */
   readonly added: Buffer;
-  /** Whether `x-forwarded-for` is among them. */
-  readonly forwardedFor: boolean;
+  /** It faces clients: adds `x-forwarded-for`, and names each request in its answer. */
+  readonly edge: boolean;
+  /** Makes a trace context for requests that bring none. */
+  readonly traces: TraceContexts | undefined;
   readonly head: RequestHead;
   readonly responseHead: ResponseHead;
   /** Whose request is in `head`. */
   headOwner: Closable | undefined;
   /** The same for gRPC. */
   readonly grpcHead: GrpcHead;
-  /** Our name in `via`. */
+  /** Our name in `via` and `server-timing`. */
   readonly name: string;
   readonly clients: Set<Closable>;
   closing: boolean;

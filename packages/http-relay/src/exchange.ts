@@ -22,6 +22,8 @@ export type PickHead = {
   readonly modelEnd: number;
   /** The model's name as text, for logs and messages. */
   modelName(): string;
+  /** The value of the first field called `name` (lower case). */
+  field(name: string): string | undefined;
 };
 
 /** One request and its answer. The object is reused by its connection: forget it after `onDone`. */
@@ -40,6 +42,16 @@ export type Exchange = {
   readonly reason: string | undefined;
   /** When the head was there, in the clock's monotonic milliseconds. */
   readonly startedMs: number;
+  /** From `x-request-id`, or made; empty where the relay faces no clients and the request brought one. */
+  readonly requestId: string;
+  /** Of its `traceparent`; undefined where the relay faces no clients, or makes none. */
+  readonly traceId: string | undefined;
+  readonly remoteAddress: string | undefined;
+  /** To be set while `pick` is asked: `Limits.bodySizeMax`, `Limits.responseTimeoutMs` for this request. */
+  bodySizeMax: number;
+  responseTimeoutMs: number;
+  /** To be set while `pick` is asked: `authorization` and `x-api-key` end here. */
+  dropsCredentials: boolean;
   /** Goes on with a parked request; without `answer` by asking `pick` again. Does nothing for one that is not parked. */
   resume(answer?: Answer): void;
 };

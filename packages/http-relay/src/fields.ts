@@ -1,4 +1,5 @@
 import { COLON, CR, equalsLower, isFieldValue, isToken, LF, SPACE, TAB } from './bytes.ts';
+import { timingName } from './timing.ts';
 
 /** Fields in one head. nginx and Node.js allow more; no client of a prediction comes near. */
 const fieldsMax = 100;
@@ -9,16 +10,20 @@ export const known = {
   requestId: 1,
   expect: 2,
   host: 3,
-  removed: 4,
-  contentLength: 4,
-  transferEncoding: 5,
-  connection: 6,
-  keepAlive: 7,
-  proxyConnection: 8,
-  te: 9,
-  upgrade: 10,
-  http2Settings: 11,
-  notHere: 12,
+  traceparent: 4,
+  timing: 5,
+  authorization: 6,
+  apiKey: 7,
+  removed: 8,
+  contentLength: 8,
+  transferEncoding: 9,
+  connection: 10,
+  keepAlive: 11,
+  proxyConnection: 12,
+  te: 13,
+  upgrade: 14,
+  http2Settings: 15,
+  notHere: 16,
 } as const;
 
 /** Set by an agent on its own refusals, and by nobody else: the model is not on this replica. */
@@ -92,6 +97,16 @@ export class Fields {
     return length;
   }
 
+  /** The value of the first field called `name` (lower case), as Latin-1. */
+  text(bytes: Buffer, name: string): string | undefined {
+    for (let n = 0; n < this.count; n++) {
+      if (equalsLower(bytes, this.lineStart[n]!, this.nameEnd[n]!, name)) {
+        return bytes.toString('latin1', this.valueStart[n], this.valueEnd[n]);
+      }
+    }
+    return undefined;
+  }
+
   /** Calls `token` for each element of the list in field `n`. */
   eachToken(bytes: Uint8Array, n: number, token: (start: number, end: number) => void): void {
     const end = this.valueEnd[n]!;
@@ -106,6 +121,14 @@ export class Fields {
 function idOf(bytes: Uint8Array, start: number, end: number): number {
   const is = (text: string, id: number) => (equalsLower(bytes, start, end, text) ? id : known.other);
   switch (end - start) {
+    case 9:
+      return is('x-api-key', known.apiKey);
+    case 11:
+      return is('traceparent', known.traceparent);
+    case 13:
+      return is('authorization', known.authorization);
+    case timingName.length:
+      return is(timingName, known.timing);
     case 2:
       return is('te', known.te);
     case 4:

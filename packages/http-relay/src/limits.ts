@@ -23,6 +23,8 @@ export type Limits = {
   readonly upstreamIdleMax: number;
   /** Bytes of a body that are kept for sending them again. */
   readonly replaySizeMax: number;
+  /** Of one request, or of one message of gRPC; a picker may say otherwise for a request. */
+  readonly bodySizeMax: number;
 };
 
 export const defaultLimits: Limits = {
@@ -38,4 +40,5 @@ export const defaultLimits: Limits = {
   upstreamConnectionsMax: 1_024,
   upstreamIdleMax: 128,
   replaySizeMax: 64 * 1024,
+  bodySizeMax: Number.POSITIVE_INFINITY,
 };

@@ -12,10 +12,14 @@ export type Refusal = {
   readonly notHere?: boolean;
   /** Methods that would be taken, for 405. */
   readonly allow?: string;
+  /** How to say who one is, for 401. */
+  readonly authenticate?: string;
 };
 
 const phrases: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
@@ -30,8 +34,8 @@ const phrases: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-/** The bytes of a refusal. `bodyless` as for HEAD: the same head without the body. */
-export function renderedRefusal(refusal: Refusal, persist: number, bodyless: boolean): Buffer {
+/** The bytes of a refusal. `bodyless` as for HEAD: the same head without the body. `own`: field lines to add. */
+export function renderedRefusal(refusal: Refusal, persist: number, bodyless: boolean, own = ''): Buffer {
   const body = JSON.stringify({ error: refusal.message });
   const lines = [
     `HTTP/1.1 ${refusal.status} ${phrases[refusal.status] ?? 'Refused'}`,
@@ -42,9 +46,10 @@ export function renderedRefusal(refusal: Refusal, persist: number, bodyless: boo
   if (refusal.retryAfterS !== undefined) lines.push(`retry-after: ${refusal.retryAfterS}`);
   if (refusal.notHere) lines.push(`${notHereName}: 1`);
   if (refusal.allow !== undefined) lines.push(`allow: ${refusal.allow}`);
+  if (refusal.authenticate !== undefined) lines.push(`www-authenticate: ${refusal.authenticate}`);
   if (persist === persistence.close) lines.push('connection: close');
   else if (persist === persistence.keepAlive) lines.push('connection: keep-alive');
-  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${bodyless ? '' : body}`);
+  return Buffer.from(`${lines.join('\r\n')}\r\n${own}\r\n${bodyless ? '' : body}`);
 }
 
 /** Why a head was not understood, by the status that its parser gave. */
@@ -67,6 +72,7 @@ export const refusals = {
   metadata: { status: 431, reason: 'malformed-request', message: 'the metadata is larger than 32 KiB or 100 fields' },
   truncated: { status: 502, reason: 'truncated', message: 'the connection to the model server was lost' },
   escape: { status: 400, reason: 'malformed-path', message: 'the path holds an invalid percent-encoding' },
+  bodySize: { status: 413, reason: 'body-too-large', message: 'the body is larger than this service takes' },
   body: { status: 400, reason: 'malformed-request', message: 'the body is not valid chunked coding' },
   headTimeout: { status: 408, reason: 'request-timeout', message: 'the request head did not arrive in time' },
   bodyTimeout: { status: 408, reason: 'request-timeout', message: 'the request body did not arrive in time' },

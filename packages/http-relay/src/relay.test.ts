@@ -30,7 +30,7 @@ describe('a relay', () => {
 
   it('removes what concerns one hop only, and adds who it is', async () => {
     const upstream = await rig.http((req, res) => res.end(JSON.stringify(req.rawHeaders)));
-    const { port } = await rig.relay(upstream.port, { forwardedFor: true });
+    const { port } = await rig.relay(upstream.port, { edge: true });
 
     const headers = [
       'Connection: close, X-Secret, Host',

@@ -14,6 +14,7 @@ import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { ResponseHead } from './response-head.ts';
 import { createTlsListener, type TlsIdentity, type TlsListener } from './tls.ts';
+import { TraceContexts } from './trace-contexts.ts';
 import { Upstream } from './upstream.ts';
 
 const noBytes = Buffer.alloc(0);
@@ -22,10 +23,12 @@ export type RelayOptions = Picker & {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits?: Partial<Limits>;
-  /** Our name in `via`. */
+  /** Our name in `via` and `server-timing`: a token. */
   readonly name: string;
-  /** Adds `x-forwarded-for`. For the relay that faces clients. */
-  readonly forwardedFor?: boolean;
+  /** It faces clients: adds `x-forwarded-for`, and names each request in its answer. */
+  readonly edge?: boolean;
+  /** Makes a W3C trace context for requests that bring none; this share of them says "sampled". Without, none is made. */
+  readonly traceRatio?: number | undefined;
 };
 
 export type Relay = {
@@ -61,7 +64,8 @@ export function createRelay(options: RelayOptions): Relay {
     deadlines,
     picker: options,
     added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
-    forwardedFor: options.forwardedFor ?? false,
+    edge: options.edge ?? false,
+    traces: options.traceRatio === undefined ? undefined : new TraceContexts(options.random, options.traceRatio),
     name: options.name,
     head: new RequestHead(),
     grpcHead: new GrpcHead(),

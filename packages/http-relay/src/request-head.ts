@@ -59,6 +59,8 @@ export class RequestHead {
   keepAlive = true;
   expectContinue = false;
   hasRequestId = false;
+  hasTrace = false;
+  wantsTiming = false;
   hostless = false;
   readonly fields = new Fields();
   readonly path = new Path();
@@ -69,6 +71,11 @@ export class RequestHead {
   /** The model's name as text, for logs and messages. */
   modelName(): string {
     return this.modelBytes.toString('latin1', this.modelStart, this.modelEnd);
+  }
+
+  /** The value of the first field called `name` (lower case). */
+  field(name: string): string | undefined {
+    return this.fields.text(this.bytes, name);
   }
 
   /** Reads a head from `start`. Returns the offset behind it, 0 when it is not all there, or a negative HTTP status. */
@@ -129,7 +136,7 @@ export class RequestHead {
   #meaning(target: number): number {
     const { fields, bytes } = this;
     this.keepAlive = !this.http10;
-    this.expectContinue = this.hasRequestId = false;
+    this.expectContinue = this.hasRequestId = this.hasTrace = this.wantsTiming = false;
     this.bodyLength = 0;
     this.named.length = 0;
     let host = -1;
@@ -160,6 +167,12 @@ export class RequestHead {
           break;
         case known.requestId:
           this.hasRequestId = true;
+          break;
+        case known.traceparent:
+          this.hasTrace = true;
+          break;
+        case known.timing:
+          this.wantsTiming = true;
           break;
       }
     }

@@ -17,6 +17,7 @@ export class ResponseHead {
   bodyLength = untilClose;
   keepAlive = true;
   notHere = false;
+  hasRequestId = false;
   readonly fields = new Fields();
   readonly named: number[] = [];
 
@@ -56,7 +57,7 @@ export class ResponseHead {
   #meaning(http10: boolean): boolean {
     const { fields, bytes } = this;
     this.keepAlive = !http10;
-    this.notHere = false;
+    this.notHere = this.hasRequestId = false;
     this.named.length = 0;
     let length = -1;
     let chunked = false;
@@ -81,6 +82,9 @@ export class ResponseHead {
           break;
         case known.notHere:
           this.notHere = true;
+          break;
+        case known.requestId:
+          this.hasRequestId = true;
           break;
       }
     }

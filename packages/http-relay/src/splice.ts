@@ -49,13 +49,14 @@ class Splice {
   }
 
   /** The field lines that may pass, neighbours together. */
-  fields(bytes: Buffer, fields: Fields, named: readonly number[], dropHost: boolean): void {
+  fields(bytes: Buffer, fields: Fields, named: readonly number[], dropHost: boolean, dropCredentials: boolean): void {
     let run = -1;
     for (let n = 0; n < fields.count; n++) {
       const id = fields.id[n]!;
       const drop =
         id >= known.removed ||
         (dropHost && id === known.host) ||
+        (dropCredentials && (id === known.authorization || id === known.apiKey)) ||
         (named.length > 0 && isNamed(bytes, fields, n, named));
       if (!drop && run < 0) run = fields.lineStart[n]!;
       if (drop && run >= 0) {
@@ -83,6 +84,15 @@ class Splice {
 
 const splice = new Splice();
 
+/** What a request says of itself as it goes on. */
+export type OwnFields = {
+  readonly requestId: string;
+  /** The field line of a `traceparent` that we made. */
+  readonly traceLine: Buffer | undefined;
+  /** `authorization` and `x-api-key` were for us. */
+  readonly dropsCredentials: boolean;
+};
+
 /**
  * The request as it goes on: request line (prefix cut, origin form, model decoded), the fields that may pass, `added` lines,
  * `x-request-id` unless there is one, framing in one form; then `[bodyStart, bodyEnd)` of the same bytes.
@@ -90,7 +100,7 @@ const splice = new Splice();
 export function splicedRequest(
   head: RequestHead,
   added: Buffer,
-  id: string | undefined,
+  own: OwnFields,
   bodyStart: number,
   bodyEnd: number,
 ): Buffer {
@@ -110,13 +120,14 @@ export function splicedRequest(
     splice.bytes(bytes, head.hostStart, head.pathStart);
     splice.endLine();
   } else if (head.hostless) splice.text('host: unknown\r\n'); // HTTP/1.1 must have one
-  splice.fields(bytes, head.fields, head.named, absolute);
+  splice.fields(bytes, head.fields, head.named, absolute, own.dropsCredentials);
   splice.bytes(added);
-  if (id !== undefined && !head.hasRequestId) {
+  if (!head.hasRequestId) {
     splice.bytes(requestId);
-    splice.text(id);
+    splice.text(own.requestId);
     splice.endLine();
   }
+  if (own.traceLine !== undefined) splice.bytes(own.traceLine);
   if (head.bodyLength !== 0 || head.method === methods.post) splice.framing(head.bodyLength);
   splice.endLine();
   if (bodyEnd > bodyStart) splice.bytes(bytes, bodyStart, bodyEnd);
@@ -136,21 +147,23 @@ function escapedPath(head: RequestHead): void {
 export const persistence = { implied: 0, close: 1, keepAlive: 2 } as const;
 
 /**
- * The answer as it goes to the client. `length` is the framing to announce (`untilClose` announces none);
- * then `[bodyStart, bodyEnd)` of the same bytes.
+ * The answer as it goes to the client. `length` is the framing to announce (`untilClose` announces none), `own` field lines
+ * that we add; then `[bodyStart, bodyEnd)` of the same bytes.
  */
 export function splicedResponse(
   head: ResponseHead,
   length: number,
   persist: number,
+  own: string,
   bodyStart: number,
   bodyEnd: number,
 ): Buffer {
   const { bytes } = head;
-  splice.begin(head.end - head.statusStart + addedMax + bodyEnd - bodyStart);
+  splice.begin(head.end - head.statusStart + addedMax + own.length + bodyEnd - bodyStart);
   splice.bytes(responseVersion);
   splice.bytes(bytes, head.statusStart, head.fieldsStart);
-  splice.fields(bytes, head.fields, head.named, false);
+  splice.fields(bytes, head.fields, head.named, false, false);
+  if (own !== '') splice.text(own);
   if (length !== untilClose) splice.framing(length);
   if (persist === persistence.close) splice.bytes(close);
   else if (persist === persistence.keepAlive) splice.bytes(keepAlive);

@@ -28,7 +28,7 @@ export class DownstreamSession extends Session implements Closable {
     this.core = core;
     this.#resets = new Allowance(resets.max, resets.perSecond, deps.deadlines.nowMs);
     this.#added = [new Field('via', `2 ${core.name}`)];
-    if (core.forwardedFor) {
+    if (core.edge) {
       this.#added = [new Field('x-forwarded-for', socket.remoteAddress ?? 'unknown'), ...this.#added];
     }
     core.clients.add(this);

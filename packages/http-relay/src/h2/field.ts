@@ -1,5 +1,6 @@
 import { isFieldValue, isToken } from '../bytes.ts';
 import { notHereName } from '../fields.ts';
+import { timingName } from '../timing.ts';
 
 /** What a field means to the relay. */
 export const kinds = {
@@ -20,6 +21,9 @@ export const kinds = {
   vmodelId: 13,
   requestId: 14,
   notHere: 15,
+  traceparent: 16,
+  timing: 17,
+  credential: 18,
 } as const;
 
 const kindOf: ReadonlyMap<string, number> = new Map<string, number>([
@@ -37,6 +41,10 @@ const kindOf: ReadonlyMap<string, number> = new Map<string, number>([
   ['mm-vmodel-id', kinds.vmodelId],
   ['x-request-id', kinds.requestId],
   [notHereName, kinds.notHere],
+  ['traceparent', kinds.traceparent],
+  [timingName, kinds.timing],
+  ['authorization', kinds.credential],
+  ['x-api-key', kinds.credential],
   ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'].map(
     (name) => [name, kinds.forbidden] as const, // RFC 9113 8.2.2
   ),
@@ -52,11 +60,17 @@ export class Field {
   readonly secret: boolean;
   #key: string | undefined;
 
-  constructor(name: string, value: string, secret = false) {
+  /** `kind`: where it is known already. */
+  constructor(name: string, value: string, secret = false, kind?: number) {
     this.name = name;
     this.value = value;
     this.secret = secret;
-    this.kind = isValid(name, value) ? (kindOf.get(name) ?? kinds.plain) : kinds.forbidden;
+    this.kind = kind ?? (isValid(name, value) ? (kindOf.get(name) ?? kinds.plain) : kinds.forbidden);
+  }
+
+  /** One that we have made, and know to be valid. */
+  static ours(name: string, value: string, kind: number): Field {
+    return new Field(name, value, false, kind);
   }
 
   /** As tables count it: RFC 7541 4.1. */

@@ -20,9 +20,12 @@ export const grpcRoute = (path: string): Route => methods.get(path) ?? routes.un
 
 /** gRPC's status codes by the HTTP status that refusals have. */
 const grpcStatuses: Readonly<Record<number, number>> = {
+  401: 16, // UNAUTHENTICATED
+  403: 7, // PERMISSION_DENIED
   404: 5, // NOT_FOUND
   408: 4, // DEADLINE_EXCEEDED
-  429: 8, // RESOURCE_EXHAUSTED
+  413: 8, // RESOURCE_EXHAUSTED
+  429: 8,
   431: 8,
   501: 12, // UNIMPLEMENTED
   502: 14, // UNAVAILABLE
@@ -38,8 +41,13 @@ export const httpStatusOf = (grpcStatus: number) => httpStatuses[grpcStatus] ?? 
 const grpcStatusOf = (status: number) => grpcStatuses[status] ?? (status < 500 ? 3 : 13); // INVALID_ARGUMENT, INTERNAL
 
 /** A refusal as a whole answer: a head that is its trailers as well. */
-export function refusalBlock(refusal: Refusal): HeaderBlock {
-  const fields = [new Field(':status', '200'), new Field('content-type', 'application/grpc'), ...status(refusal)];
+export function refusalBlock(refusal: Refusal, own: readonly Field[] = []): HeaderBlock {
+  const fields = [
+    new Field(':status', '200'),
+    new Field('content-type', 'application/grpc'),
+    ...own,
+    ...status(refusal),
+  ];
   return new HeaderBlock(fields).asOurs(refusal.notHere === true);
 }
 

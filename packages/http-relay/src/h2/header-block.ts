@@ -22,11 +22,15 @@ export class HeaderBlock {
   /** Names the model, so that the message need not be looked at. */
   model: Field | undefined;
   isGrpc = false;
-  hasRequestId = false;
+  hasTrace = false;
+  wantsTiming = false;
+  requestId: Field | undefined;
   notHere = false;
   /** What goes on: without the fields that concern nobody else, and with ours once they are added. */
   readonly kept: Field[] = [];
   #added = false;
+  #forwarded: HeaderBlock | undefined;
+  #forwardedWay = 0;
 
   constructor(fields: readonly Field[], tooLarge = false) {
     this.fields = fields;
@@ -57,9 +61,19 @@ export class HeaderBlock {
     return this;
   }
 
-  /** The same message with another path. */
-  withPath(path: string): HeaderBlock {
-    return new HeaderBlock(this.fields.map((field) => (field === this.path ? new Field(':path', path) : field)));
+  /** The same message as it goes on: with `pathCut` bytes less of its path, and without credentials if they were for us. */
+  forwarded(pathCut: number, dropsCredentials: boolean): HeaderBlock {
+    if (pathCut === 0 && !dropsCredentials) return this;
+    const way = pathCut * 2 + Number(dropsCredentials);
+    if (this.#forwarded === undefined || this.#forwardedWay !== way) {
+      const kept = this.kept.filter(({ kind }) => !(dropsCredentials && kind === kinds.credential));
+      this.#forwarded = new HeaderBlock([]);
+      this.#forwarded.kept.push(
+        ...kept.map((field) => (field === this.path ? new Field(':path', field.value.slice(pathCut)) : field)),
+      );
+      this.#forwardedWay = way;
+    }
+    return this.#forwarded;
   }
 
   #take(field: Field): void {
@@ -111,7 +125,13 @@ export class HeaderBlock {
         this.model ??= field;
         break;
       case kinds.requestId:
-        this.hasRequestId = true;
+        this.requestId = field;
+        break;
+      case kinds.traceparent:
+        this.hasTrace = true;
+        break;
+      case kinds.timing:
+        this.wantsTiming = true;
         break;
       case kinds.notHere:
         this.notHere = true;

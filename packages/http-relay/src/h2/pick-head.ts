@@ -1,6 +1,7 @@
 import type { PickHead } from '../exchange.ts';
 import { type Route, routes } from '../route.ts';
 import type { Field } from './field.ts';
+import type { HeaderBlock } from './header-block.ts';
 
 /** What the picker is told of a gRPC request. Reused. */
 export class GrpcHead implements PickHead {
@@ -13,11 +14,15 @@ export class GrpcHead implements PickHead {
   modelBytes: Buffer = this.bytes;
   readonly modelStart = 0;
   modelEnd = 0;
+  #block: HeaderBlock | undefined;
   #authority: Field | undefined;
   #path: Field | undefined;
 
   /** Whom it is for. Requests for the same come in rows: their fields are the same objects. */
-  target(authority: Field | undefined, path: Field): void {
+  target(block: HeaderBlock): void {
+    const { authority } = block;
+    const path = block.path!;
+    this.#block = block;
     this.route = routes.unknown;
     this.modelEnd = 0;
     if (this.#authority === authority && this.#path === path) return;
@@ -34,6 +39,10 @@ export class GrpcHead implements PickHead {
     this.route = route;
     this.modelBytes = model;
     this.modelEnd = model.length;
+  }
+
+  field(name: string): string | undefined {
+    return this.#block?.fields.find((field) => field.name === name)?.value;
   }
 
   modelName(): string {

@@ -4,11 +4,14 @@ import type { Answer, Exchange } from '../exchange.ts';
 import { type Failure, refusalFor } from '../failure.ts';
 import { type Refusal, refusals } from '../refusal.ts';
 import { hasModel, type Route, routes } from '../route.ts';
+import { serverTiming } from '../timing.ts';
+import { traceIdIn } from '../trace-contexts.ts';
 import { Upstream } from '../upstream.ts';
-import { Field } from './field.ts';
+import { Field, kinds } from './field.ts';
 import { codes } from './frames.ts';
 import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
 import type { HeaderBlock } from './header-block.ts';
+import { MessageSizes } from './message-sizes.ts';
 import { Side, type StreamOwner } from './side.ts';
 import type { Starter, UpstreamSession } from './upstream-session.ts';
 
@@ -29,7 +32,11 @@ const noName = Buffer.alloc(0);
 const noFields: Field[] = [];
 
 /** What a stream asks of its client's connection. */
-type ClientSession = { readonly core: Core; sendHeaders(id: number, block: HeaderBlock, isLast: boolean): void };
+type ClientSession = {
+  readonly core: Core;
+  readonly remoteAddress: string | undefined;
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, own?: HeaderBlock['kept']): void;
+};
 
 /** One gRPC request and its answer, between a client's connection and an upstream's. */
 export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
@@ -40,6 +47,10 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   status = 0;
   reason: string | undefined;
   readonly startedMs: number;
+  readonly requestId: string;
+  bodySizeMax: number;
+  responseTimeoutMs: number;
+  dropsCredentials = false;
   deadlineMs: number;
   place = -1;
   readonly client: Side;
@@ -57,12 +68,26 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   /** All that the client has sent, for sending it again; undefined when that is too much. */
   #replay: Buffer[] | undefined = [];
   #replaySize = 0;
+  /** As for HTTP/1.1. */
+  readonly #trace: number;
+  readonly #timed: boolean;
+  #waitedMs = 0;
+  #parkedMs = 0;
+  #sentMs = 0;
+  readonly #sizes = new MessageSizes();
+  /** Of the messages so far, as their heads announce it. */
+  #largest = 0;
 
   constructor(session: ClientSession, block: HeaderBlock) {
-    const { deadlines, limits, clock } = session.core;
+    const { deadlines, limits, clock, traces, nextRequestId } = session.core;
     this.#session = session;
     this.#block = block;
     this.startedMs = clock.monotonic();
+    this.requestId = block.requestId?.value ?? nextRequestId();
+    this.#trace = traces === undefined || block.hasTrace ? 0 : traces.next();
+    this.#timed = block.wantsTiming;
+    this.bodySizeMax = limits.bodySizeMax;
+    this.responseTimeoutMs = limits.responseTimeoutMs;
     this.client = new Side(this);
     this.#server = this.#newServer();
     this.deadlineMs = deadlines.in(limits.idleTimeoutMs);
@@ -79,6 +104,16 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (model !== undefined) this.#model = Buffer.from(model.value, 'latin1');
     if (!hasModel(this.#route) || model !== undefined) this.#ask();
     else if (this.client.received) this.#refuse(refusals.nameless);
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#session.remoteAddress;
+  }
+
+  get traceId(): string | undefined {
+    const { traces } = this.#session.core;
+    const made = this.#trace === 0 ? undefined : traces?.value(this.#trace);
+    return traceIdIn(made ?? this.#block.fields.find(({ kind }) => kind === kinds.traceparent)?.value ?? '');
   }
 
   #newServer(): Side {
@@ -105,11 +140,18 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.#touch();
   }
 
-  #onRequestData(bytes: Buffer, start: number, end: number, isLast: boolean): void {
+  #onRequestData(bytes: Buffer, start: number, end: number, isLast: boolean) {
     if (this.#phase === phases.over) return;
+    this.#largest = Math.max(this.#largest, this.#sizes.largest(bytes, start, end));
+    if (this.#phase >= phases.sent && this.#largest > this.bodySizeMax) return this.#onTooLarge();
     if (this.#replay !== undefined) this.#keep(bytes, start, end);
     this.#server.write(bytes, start, end, isLast);
     if (this.#phase === phases.reading) this.#readModel(bytes, start, end, isLast);
+  }
+
+  #onTooLarge(): void {
+    if (this.#phase === phases.answering) this.#fail(refusals.bodySize);
+    else this.#refuse(refusals.bodySize);
   }
 
   /** Keeps what is sent for another attempt, while it is little. */
@@ -139,8 +181,8 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   /** Finds out what is asked for. */
   #locate(): void {
     const { grpcHead, picker } = this.#session.core;
-    const { authority, path } = this.#block;
-    grpcHead.target(authority, path!);
+    const { path } = this.#block;
+    grpcHead.target(this.#block);
     this.#pathCut = picker.pathCut?.(grpcHead, this) ?? 0;
     this.#route = grpcRoute(this.#pathCut === 0 ? path!.value : path!.value.slice(this.#pathCut));
   }
@@ -150,7 +192,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     const { grpcHead, picker } = this.#session.core;
     this.#phase = phases.waiting;
     this.deadlineMs = Number.POSITIVE_INFINITY;
-    grpcHead.target(this.#block.authority, this.#block.path!);
+    grpcHead.target(this.#block);
     grpcHead.asksFor(this.#route, this.#model);
     this.#act(picker.pick(grpcHead, this));
   }
@@ -165,9 +207,11 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   }
 
   #act(answer: Answer): void {
-    if (answer instanceof Upstream) this.#dispatch(answer);
+    const isRefused = answer !== 'parked' && !(answer instanceof Upstream);
+    if (isRefused) this.#refuse(answer);
+    else if (this.#largest > this.bodySizeMax) this.#refuse(refusals.bodySize);
     else if (answer === 'parked') this.#park();
-    else this.#refuse(answer);
+    else this.#dispatch(answer);
   }
 
   #park() {
@@ -176,12 +220,14 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (this.#parkedUntilMs === 0) this.#parkedUntilMs = core.deadlines.in(core.limits.parkedMs);
     core.parked++;
     this.#parked = true;
+    this.#parkedMs = core.clock.monotonic();
     this.deadlineMs = this.#parkedUntilMs;
   }
 
   #unpark(): void {
     if (!this.#parked) return;
     this.#parked = false;
+    this.#waitedMs += this.#session.core.clock.monotonic() - this.#parkedMs;
     this.#session.core.parked--;
     this.deadlineMs = Number.POSITIVE_INFINITY;
   }
@@ -200,11 +246,20 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     const { core } = this.#session;
     this.#starting = undefined;
     this.#phase = phases.sent;
-    const own = this.#block.hasRequestId ? noFields : [new Field('x-request-id', core.nextRequestId())];
-    const { path } = this.#block;
-    const block = this.#pathCut === 0 ? this.#block : this.#block.withPath(path!.value.slice(this.#pathCut));
+    if (this.#timed) this.#sentMs = core.clock.monotonic();
+    const block = this.#block.forwarded(this.#pathCut, this.dropsCredentials);
     this.#touch();
-    session.request(this.#server, block, own, this.client.received && this.#server.queued === 0);
+    session.request(this.#server, block, this.#ownFields(), this.client.received && this.#server.queued === 0);
+  }
+
+  #ownFields(): Field[] {
+    const named = this.#block.requestId !== undefined;
+    if (named && this.#trace === 0) return noFields;
+    const own = named ? [] : [Field.ours('x-request-id', this.requestId, kinds.requestId)];
+    if (this.#trace !== 0) {
+      own.push(Field.ours('traceparent', this.#session.core.traces!.value(this.#trace), kinds.traceparent));
+    }
+    return own;
   }
 
   onNotConnected(): void {
@@ -262,7 +317,8 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.#phase = phases.answering;
     this.#replay = undefined;
     this.status = block.status;
-    if (!end) return this.#session.sendHeaders(this.client.id, block, false);
+    if (!end)
+      return this.#session.sendHeaders(this.client.id, block, false, this.#timed ? this.#answerFields() : noFields);
     this.#note(block);
     this.#release();
     this.client.end(block);
@@ -324,23 +380,28 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
 
   /** Answers the request ourselves. Nothing of another answer has gone out. */
   #refuse(refusal: Refusal): void {
-    this.#answer(refusalBlock(refusal), refusal.status, refusal.reason);
+    this.#release();
+    this.status = refusal.status;
+    this.reason = refusal.reason;
+    this.client.end(refusalBlock(refusal, this.#answerFields()));
   }
 
-  #answer(block: HeaderBlock, status: number, reason: string): void {
-    this.#release();
-    this.status = status;
-    this.reason = reason;
-    this.client.end(block);
+  /** What we add to an answer that is ours, or whose times were asked for. */
+  #answerFields(): Field[] {
+    const { edge, name, clock } = this.#session.core;
+    const fields = edge ? [new Field('x-request-id', this.requestId)] : [];
+    if (!this.#timed) return fields;
+    const times = { startedMs: this.startedMs, waitedMs: this.#waitedMs, sentMs: this.#sentMs };
+    return [...fields, new Field('server-timing', serverTiming(name, times, clock.monotonic()))];
   }
 
   /** The answer has begun and cannot be completed. */
-  #fail(): void {
+  #fail(refusal: Refusal = refusals.truncated): void {
     this.#release();
-    this.status = refusals.truncated.status;
-    this.reason = refusals.truncated.reason;
+    this.status = refusal.status;
+    this.reason = refusal.reason;
     this.client.drop();
-    this.client.end(refusalTrailers(refusals.truncated));
+    this.client.end(refusalTrailers(refusal));
   }
 
   #over(): void {
@@ -358,7 +419,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     const { deadlines, limits } = this.#session.core;
     const isStill = this.#phase === phases.reading || this.client.queued > 0 || this.#server.queued > 0;
     if (this.#phase === phases.waiting) return;
-    this.deadlineMs = deadlines.in(isStill ? limits.idleTimeoutMs : limits.responseTimeoutMs);
+    this.deadlineMs = deadlines.in(isStill ? limits.idleTimeoutMs : this.responseTimeoutMs);
   }
 
   onDeadline(): void {

@@ -1,0 +1,69 @@
+import type { Random } from '@roundhouse/base';
+
+const prefix = 'traceparent: 00-';
+const endLine = '\r\n';
+/** Places in the line: trace id (32 digits), parent id (16), flags (2). */
+const traceAt = prefix.length;
+const parentAt = traceAt + 33;
+const flagsAt = parentAt + 17;
+const lineSize = flagsAt + 2 + endLine.length;
+
+const digits = Buffer.from('0123456789abcdef');
+
+/**
+ * W3C trace contexts for requests that bring none (https://www.w3.org/TR/trace-context/). Ids are a random part that belongs to
+ * this process, and a number mixed so that neighbours look unlike: unique, and made without a string or a call for randomness.
+ */
+export class TraceContexts {
+  readonly #line: Buffer;
+  readonly #sampledBelow: number;
+  readonly #mask: number;
+  #last = 0;
+
+  /** `ratio`: the share of contexts that say "sampled", 0 to 1. */
+  constructor(random: Random, ratio: number) {
+    const hex = (count: number) =>
+      Array.from({ length: count }, () => digits.toString('latin1', 0, 16)[Math.floor(random() * 16)]).join('');
+    // A trace id must not be all zeros, nor a parent id: the fixed parts see to it.
+    this.#line = Buffer.from(`${prefix}f${hex(31)}-f${hex(15)}-00${endLine}`);
+    this.#sampledBelow = ratio * 2 ** 32;
+    this.#mask = Math.floor(random() * 2 ** 32);
+  }
+
+  /** A new context, as a number above 0. */
+  next(): number {
+    this.#last = (this.#last + 1) >>> 0 || 1;
+    return this.#last;
+  }
+
+  /** Its field line; valid until the next call. */
+  line(context: number): Buffer {
+    const mixed = this.#mixed(context);
+    this.#write(mixed, traceAt + 24);
+    this.#write(mixed ^ context, parentAt + 8);
+    this.#line[flagsAt + 1] = 0x30 + Number(mixed < this.#sampledBelow);
+    return this.#line;
+  }
+
+  /** Its field value. */
+  value(context: number): string {
+    return this.line(context).toString('latin1', traceAt - 3, lineSize - 2);
+  }
+
+  #write(value: number, at: number): void {
+    for (let i = 0; i < 8; i++) this.#line[at + i] = digits[(value >>> (28 - i * 4)) & 15]!;
+  }
+
+  /** One to one, so that no two contexts of a process meet. */
+  #mixed(context: number): number {
+    let mixed = (context ^ this.#mask) >>> 0;
+    mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+    return (mixed ^ (mixed >>> 16)) >>> 0;
+  }
+}
+
+/** The trace id in a `traceparent`, or undefined when it is not one. */
+export function traceIdIn(traceparent: string): string | undefined {
+  return /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent)?.[1];
+}

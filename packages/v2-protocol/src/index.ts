@@ -1,5 +1,5 @@
 export { type DataType, dataTypes, layoutOf, type TensorData } from './data-type.ts';
-export { httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
+export { grpcCodeOf, httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
 export {
   decodeInferRequest,
   decodeInferResponse,

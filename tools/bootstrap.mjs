@@ -17,6 +17,7 @@ const commands = {
   start: { build: true, run: () => node(['apps/cli/dist/main.mjs', 'up', ...args]) },
   roundhouse: { build: true, run: () => node(['apps/cli/dist/main.mjs', ...args]) },
   bench: { build: true, run: () => node(['bench/main.ts', ...args]) },
+  fuzz: { build: false, run: () => node(['fuzz/main.ts', ...args]) },
   test: {
     build: true,
     run: () => run(join(root, 'node_modules/.bin/turbo'), ['run', 'lint', 'typecheck', 'test', ...args]),
@@ -84,7 +85,7 @@ function dependencyFiles() {
   const workspaces = ['packages', 'apps'].flatMap((dir) =>
     readdirSync(join(root, dir)).map((name) => `${dir}/${name}`),
   );
-  const manifests = [...workspaces, 'e2e', 'bench', '.'].map((dir) => `${dir}/package.json`);
+  const manifests = [...workspaces, 'e2e', 'bench', 'fuzz', '.'].map((dir) => `${dir}/package.json`);
   return ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests.filter((file) => existsSync(join(root, file)))];
 }
 

@@ -129,10 +129,10 @@ describe('what is wrong over gRPC', () => {
       /one repository/,
     ],
     [
-      'a stream',
-      () => client.send('/inference.GRPCInferenceService/ModelStreamInfer', new Uint8Array()),
+      'a method of another extension',
+      () => client.send('/inference.GRPCInferenceService/TraceSetting', new Uint8Array()),
       status.UNIMPLEMENTED,
-      /ModelStreamInfer/,
+      /TraceSetting/,
     ],
     [
       'more than 64 MiB',

@@ -1,13 +1,14 @@
 import { type DescMethodUnary, fromJson, type JsonValue, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { messageOf } from '@roundhouse/base';
-import { InferenceError, type InferenceErrorCode } from '@roundhouse/v2-protocol';
+import { grpcCodeOf, InferenceError } from '@roundhouse/v2-protocol';
 import {
   decodeGrpcRequest,
   decodeMessage,
   encodeGrpcResponse,
   GRPCInferenceService,
 } from '@roundhouse/v2-protocol/grpc';
+import { streamOf } from './grpc-stream.ts';
 import { measured } from './measure.ts';
 import { ModelRefused } from './model.ts';
 import { bodyBytesMax, type ServeDeps } from './route.ts';
@@ -30,11 +31,15 @@ export async function serveGrpc(deps: ServeDeps, host: string, port: number): Pr
     'grpc.max_concurrent_streams': streamsMax,
     'grpc.enable_channelz': 0,
   });
-  for (const [name, handler] of Object.entries(handlersFor(deps))) {
+  const handlers = handlersFor(deps);
+  for (const [name, handler] of Object.entries(handlers)) {
     const { name: wireName } = GRPCInferenceService.method[name as keyof typeof GRPCInferenceService.method];
     const path = `/${GRPCInferenceService.typeName}/${wireName}`;
     server.register(path, unary(handler), asBuffer, asBytes, 'unary');
   }
+  const { modelStreamInfer } = GRPCInferenceService.method;
+  const streamPath = `/${GRPCInferenceService.typeName}/${modelStreamInfer.name}`;
+  server.register(streamPath, streamOf(handlers.modelInfer, failureOf), asBuffer, asBytes, 'bidi');
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const bound = await new Promise<number>((resolve, reject) =>
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, taken) =>
@@ -59,12 +64,14 @@ function unary(handler: Handler) {
   return ({ request }: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => {
     Promise.try(handler, request).then(
       (bytes) => callback(null, bytes),
-      (error) => callback({ code: statusOf(error), details: detailsOf(error) }),
+      (error) => callback(failureOf(error)),
     );
   };
 }
 
-function handlersFor(deps: ServeDeps): Record<keyof typeof GRPCInferenceService.method, Handler> {
+type UnaryName = Exclude<keyof typeof GRPCInferenceService.method, 'modelStreamInfer'>;
+
+function handlersFor(deps: ServeDeps): Record<UnaryName, Handler> {
   const { method } = GRPCInferenceService;
   const v2 = createV2(deps.repository);
   return {
@@ -141,17 +148,12 @@ function versionOf(text: string): string | undefined {
   return text || undefined;
 }
 
-const statuses: Readonly<Record<InferenceErrorCode, status>> = {
-  'inference/invalid': status.INVALID_ARGUMENT,
-  'inference/not-found': status.NOT_FOUND,
-  'inference/too-large': status.RESOURCE_EXHAUSTED,
-  'inference/failed': status.INTERNAL,
-  'inference/unsupported': status.UNIMPLEMENTED,
-  'inference/not-ready': status.UNAVAILABLE,
-};
+function failureOf(error: unknown) {
+  return { code: statusOf(error), details: detailsOf(error) };
+}
 
 function statusOf(error: unknown): status {
-  if (error instanceof InferenceError) return statuses[error.code];
+  if (error instanceof InferenceError) return grpcCodeOf(error.code);
   if (error instanceof ModelRefused)
     return error.code === 'model/not-found' ? status.NOT_FOUND : status.INVALID_ARGUMENT;
   return status.INTERNAL;

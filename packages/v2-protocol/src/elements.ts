@@ -1,22 +1,32 @@
 import { type DataType, layoutOf, type TensorData } from './data-type.ts';
 import { invalid } from './errors.ts';
-import { InexactInteger, textOf } from './json.ts';
+import { halfFrom, halvesOf } from './half.ts';
+import { InexactInteger, preview, textOf } from './json.ts';
 import { checkBytesCount, elementCount, shapeText, type Tensor } from './tensor.ts';
 
 type Writer = (value: unknown, at: number) => void;
+
+/** FP16 and BF16 have no form in JSON by V2's documents; V1 has no other, and some servers answer so. */
+export type Halves = 'refused' | 'as-numbers';
 
 /**
  * A tensor from JSON `data`: flat, or nested exactly as `shape` says. For floating-point types `null` stands for NaN.
  * Throws InexactInteger where `decodeJson` must parse again.
  */
-export function tensorFromJson(name: string, datatype: DataType, shape: readonly number[], data: unknown): Tensor {
+export function tensorFromJson(
+  name: string,
+  datatype: DataType,
+  shape: readonly number[],
+  data: unknown,
+  halves: Halves = 'refused',
+): Tensor {
   const count = elementCount(shape);
   const values = Array.isArray(data) ? data : shape.length === 0 ? [data] : undefined;
   if (values === undefined) throw invalid(`tensor "${name}" needs data, an array`);
   const flat = values.length === 0 || !Array.isArray(values[0]);
   // Checked before anything is allocated: a small body must not ask for a large array.
   if (values.length !== (flat ? count : shape[0])) throw mismatch(name, shape, values.length, flat);
-  const { target, write } = elementsFor(name, datatype, flat ? count : countNested(values, shape, 0, name));
+  const { target, write } = elementsFor(name, datatype, flat ? count : countNested(values, shape, 0, name), halves);
   if (flat) for (let at = 0; at < count; at++) write(values[at], at);
   else writeNested(values, write, 0);
   return { name, datatype, shape, data: target };
@@ -50,7 +60,12 @@ function writeNested(values: readonly unknown[], write: Writer, from: number): n
   return at;
 }
 
-function elementsFor(name: string, datatype: DataType, count: number): { target: TensorData; write: Writer } {
+function elementsFor(
+  name: string,
+  datatype: DataType,
+  count: number,
+  halves: Halves,
+): { target: TensorData; write: Writer } {
   const { kind, create, min, max } = layoutOf(datatype);
   const wrong = (value: unknown) => invalid(`tensor "${name}" holds ${preview(value)}, which is no ${datatype} value`);
   if (kind === 'bytes') {
@@ -62,11 +77,15 @@ function elementsFor(name: string, datatype: DataType, count: number): { target:
     };
     return { target, write };
   }
-  if (kind === 'half')
+  if (kind === 'half' && halves === 'refused')
     throw invalid(`tensor "${name}": ${datatype} has no form in JSON; send it with the binary tensor extension`);
   const target = create(count) as Float64Array;
   const [low, high] = [Number(min), Number(max)];
   const writers: Record<typeof kind, Writer> = {
+    half: (value, at) => {
+      if (value !== null && typeof value !== 'number' && typeof value !== 'bigint') throw wrong(value);
+      target[at] = halfFrom(datatype, value === null ? Number.NaN : Number(value));
+    },
     bool: (value, at) => {
       if (typeof value !== 'boolean') throw wrong(value);
       target[at] = value ? 1 : 0;
@@ -83,7 +102,6 @@ function elementsFor(name: string, datatype: DataType, count: number): { target:
     },
     'big-integer': (value, at) => {
       if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
-        if (Math.abs(value) > 2 ** 64) throw wrong(value);
         throw new InexactInteger();
       }
       const exact = Number.isInteger(value) ? BigInt(value as number) : value;
@@ -96,15 +114,8 @@ function elementsFor(name: string, datatype: DataType, count: number): { target:
 
 const encoder = new TextEncoder();
 
-function preview(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value === 'bigint') return String(value);
-  const text = JSON.stringify(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
-}
-
 /** The elements as a flat JSON array. NaN and the infinities become null, the only form that every JSON parser reads. */
-export function elementsToJson({ name, datatype, data }: Tensor): string {
+export function elementsToJson({ name, datatype, data }: Tensor, halves: Halves = 'refused'): string {
   const { kind } = layoutOf(datatype);
   switch (kind) {
     case 'bytes':
@@ -114,6 +125,7 @@ export function elementsToJson({ name, datatype, data }: Tensor): string {
     case 'big-integer':
       return `[${(data as BigInt64Array).join(',')}]`;
     case 'half':
+      if (halves === 'as-numbers') return JSON.stringify(halvesOf(datatype, data as Uint16Array));
       throw invalid(`output "${name}" is ${datatype}, which has no form in JSON; ask for it with "binary_data": true`);
     case 'integer':
     case 'float':

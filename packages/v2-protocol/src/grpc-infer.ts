@@ -1,6 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { invalid } from './errors.ts';
-import { type InferParameter, ModelInferRequestSchema, ModelInferResponseSchema } from './gen/inference_pb.js';
+import {
+  type InferParameter,
+  ModelInferRequestSchema,
+  type ModelInferResponse,
+  ModelInferResponseSchema,
+} from './gen/inference_pb.js';
 import {
   areTypable,
   type ContentsForm,
@@ -13,12 +18,14 @@ import { decodeMessage } from './grpc-wire.ts';
 import {
   type InferRequest,
   type InferResponse,
-  type Parameters,
+  parametersOrNothing,
   refuseClassification,
+  refuseInfinite,
   refuseSharedMemory,
   refuseTwins,
 } from './infer.ts';
-import type { Tensor } from './tensor.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import type { Parameters, Tensor } from './tensor.ts';
 
 export type GrpcRequest = {
   readonly modelName: string;
@@ -30,11 +37,11 @@ export type GrpcRequest = {
 };
 
 /** Decodes a ModelInferRequest. Throws InferenceError, whatever the bytes are. */
-export function decodeGrpcRequest(bytes: Uint8Array): GrpcRequest {
+export function decodeGrpcRequest(bytes: Uint8Array, limits: Limits = defaultLimits): GrpcRequest {
   const message = decodeMessage(ModelInferRequestSchema, bytes);
   const raw = message.rawInputContents;
   for (const { name, parameters } of message.inputs) refuseSharedMemory(name, parametersFrom(parameters));
-  const inputs = tensorsFrom(message.inputs, raw);
+  const inputs = tensorsFrom(message.inputs, raw, limits);
   refuseTwins(inputs);
   const outputs = message.outputs.map((output) => ({
     name: output.name,
@@ -50,10 +57,19 @@ export function decodeGrpcRequest(bytes: Uint8Array): GrpcRequest {
   };
 }
 
-function tensorsFrom(messages: readonly TensorMessage[], raw: readonly Uint8Array[]): Tensor[] {
+function tensorsFrom(messages: readonly TensorParts[], raw: readonly Uint8Array[], limits: Limits): Tensor[] {
   if (raw.length > 0 && raw.length !== messages.length)
     throw invalid(`there are ${messages.length} tensors, but ${raw.length} raw contents`);
-  return messages.map((message, at) => tensorFromMessage(message, raw[at]));
+  return messages.map((message, at) => ({
+    ...tensorFromMessage(message, raw[at], limits),
+    ...parametersOrNothing(parametersFrom(message.parameters)),
+  }));
+}
+
+type TensorParts = TensorMessage & { readonly parameters: Readonly<Record<string, InferParameter>> };
+
+function partsFrom(tensor: Tensor, form: ContentsForm) {
+  return { ...messageFromTensor(tensor, form), parameters: parametersTo(tensor.parameters ?? {}) };
 }
 
 export function encodeGrpcRequest({ modelName, modelVersion = '', request, form }: GrpcRequest): Uint8Array {
@@ -63,7 +79,7 @@ export function encodeGrpcRequest({ modelName, modelVersion = '', request, form 
     modelVersion,
     id,
     parameters: parametersTo(parameters),
-    inputs: inputs.map((tensor) => messageFromTensor(tensor, form)),
+    inputs: inputs.map((tensor) => partsFrom(tensor, form)),
     outputs: outputs.map((output) => ({ name: output.name, parameters: parametersTo(output.parameters) })),
     rawInputContents: rawFrom(inputs, form),
   });
@@ -72,22 +88,33 @@ export function encodeGrpcRequest({ modelName, modelVersion = '', request, form 
 
 /** Outputs that have no typed form (FP16, BF16) turn the whole response raw. */
 export function encodeGrpcResponse(response: InferResponse, wanted: ContentsForm): Uint8Array {
-  const { modelName, modelVersion, id = '', outputs } = response;
+  const { modelName, modelVersion, id = '', outputs, parameters = {} } = response;
   const form = areTypable(outputs) ? wanted : 'raw';
   const message = create(ModelInferResponseSchema, {
     modelName,
     modelVersion,
     id,
-    outputs: outputs.map((tensor) => messageFromTensor(tensor, form)),
+    parameters: parametersTo(parameters),
+    outputs: outputs.map((tensor) => partsFrom(tensor, form)),
     rawOutputContents: rawFrom(outputs, form),
   });
   return toBinary(ModelInferResponseSchema, message);
 }
 
 /** Decodes a ModelInferResponse of any server, raw or typed. */
-export function decodeGrpcResponse(bytes: Uint8Array): InferResponse {
-  const { modelName, modelVersion, id, outputs, rawOutputContents } = decodeMessage(ModelInferResponseSchema, bytes);
-  return { modelName, modelVersion, id: id || undefined, outputs: tensorsFrom(outputs, rawOutputContents) };
+export function decodeGrpcResponse(bytes: Uint8Array, limits: Limits = defaultLimits): InferResponse {
+  return responseFrom(decodeMessage(ModelInferResponseSchema, bytes), limits);
+}
+
+export function responseFrom(message: ModelInferResponse, limits: Limits): InferResponse {
+  const { modelName, modelVersion, id, outputs, rawOutputContents, parameters } = message;
+  return {
+    modelName,
+    modelVersion,
+    id: id || undefined,
+    outputs: tensorsFrom(outputs, rawOutputContents, limits),
+    ...parametersOrNothing(parametersFrom(parameters)),
+  };
 }
 
 function parametersFrom(parameters: Readonly<Record<string, InferParameter>>): Parameters {
@@ -95,10 +122,9 @@ function parametersFrom(parameters: Readonly<Record<string, InferParameter>>): P
     Object.entries(parameters).map(([key, { parameterChoice }]) => {
       const { value } = parameterChoice;
       if (value === undefined) throw invalid(`parameter "${key}" has no value`);
+      if (typeof value === 'number') refuseInfinite(key, value);
       if (typeof value !== 'bigint') return [key, value];
-      const number = Number(value);
-      if (!Number.isSafeInteger(number)) throw invalid(`parameter "${key}" is beyond the exact numbers of JSON`);
-      return [key, number];
+      return [key, Number.isSafeInteger(Number(value)) ? Number(value) : value];
     }),
   );
 }
@@ -109,9 +135,11 @@ function parametersTo(parameters: Parameters) {
   );
 }
 
-function parameterChoice(value: string | number | boolean) {
+function parameterChoice(value: Parameters[string]) {
   if (typeof value === 'string') return { case: 'stringParam' as const, value };
   if (typeof value === 'boolean') return { case: 'boolParam' as const, value };
+  if (typeof value === 'bigint')
+    return value < 2n ** 63n ? { case: 'int64Param' as const, value } : { case: 'uint64Param' as const, value };
   // -0 is no integer on the wire.
   return Number.isSafeInteger(value) && !Object.is(value, -0)
     ? { case: 'int64Param' as const, value: BigInt(value) }

@@ -3,6 +3,7 @@ import { bytesFromTensor, tensorFromBytes } from './binary.ts';
 import { type DataType, isDataType, layoutOf, type TensorData } from './data-type.ts';
 import { invalid } from './errors.ts';
 import type { InferTensorContents, InferTensorContentsSchema } from './gen/inference_pb.js';
+import type { Limits } from './limits.ts';
 import { elementCount, parseShape, shapeText, type Tensor } from './tensor.ts';
 
 /** Elements as one bytes value per tensor, or as lists of numbers, booleans or bytes. */
@@ -41,10 +42,11 @@ export type TensorMessage = {
 export function tensorFromMessage(
   { name, datatype, shape, contents }: TensorMessage,
   raw: Uint8Array | undefined,
+  limits: Limits,
 ): Tensor {
   if (!isDataType(datatype))
     throw invalid(`tensor "${name}" has datatype ${JSON.stringify(datatype)}; try FP32, INT64 or BYTES`);
-  const sizes = parseShape(shape.map(Number), name);
+  const sizes = parseShape(shape.map(Number), name, datatype, limits);
   if (raw === undefined) return tensorFromContents(name, datatype, sizes, contents);
   if (contents !== undefined && allFields.some((field) => contents[field].length > 0))
     throw invalid(`tensor "${name}" has contents beside raw contents`);

@@ -12,11 +12,19 @@ import { dataTypes, InferenceError, type InferRequest, layoutOf, type Tensor } f
 import { anyTensor } from './testing/any-tensor.ts';
 
 const typable = dataTypes.filter((datatype) => layoutOf(datatype).kind !== 'half');
+/** Integers that a double cannot hold. */
+const exact = [2n ** 53n + 1n, 2n ** 64n - 1n, -(2n ** 63n)];
 const parameters = fc.dictionary(
   fc
     .string()
     .filter((key) => key !== '__proto__' && key.isWellFormed() && !/^shared_memory|^classification$/.test(key)),
-  fc.oneof(fc.boolean(), fc.string(), fc.maxSafeInteger(), fc.double({ noNaN: true }), fc.constant(-0)),
+  fc.oneof(
+    fc.boolean(),
+    fc.string(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.constantFrom(-0, ...exact),
+  ),
   { noNullPrototype: true, maxKeys: 4 },
 );
 const message = (init: MessageInitShape<typeof ModelInferRequestSchema>) =>
@@ -64,6 +72,7 @@ describe('an inference request over gRPC', () => {
       [{ inputs: [{ ...x, datatype: 'fp32' }] }, /"x" has datatype "fp32"/],
       [{ inputs: [{ ...x, shape: [-1n] }] }, /shape of tensor "x" holds -1/],
       [{ inputs: [{ ...x, shape: [2n ** 40n, 2n ** 40n] }] }, /shape of tensor "x"/],
+      [{ inputs: [{ ...x, shape: [2n ** 30n] }] }, /"x" of shape \[1073741824\] takes 4294967296 bytes; 67108864 /],
       [{ inputs: [x] }, /"x" of shape \[2\] needs 2 elements, but its contents have 0/],
       [
         { inputs: [{ ...x, contents: { fp64Contents: [1, 2] } }] },
@@ -78,7 +87,7 @@ describe('an inference request over gRPC', () => {
       [{ inputs: [{ ...x, contents: { fp32Contents: [1] } }], rawInputContents: [new Uint8Array(8)] }, /beside raw/],
       [{ inputs: [x, x], rawInputContents: [new Uint8Array(8), new Uint8Array(8)] }, /two inputs have the same name/],
       [{ parameters: { a: {} } }, /parameter "a" has no value/],
-      [{ parameters: { a: { parameterChoice: { case: 'uint64Param', value: 2n ** 60n } } } }, /"a" is beyond/],
+      [{ parameters: { a: { parameterChoice: { case: 'doubleParam', value: 1 / 0 } } } }, /"a" is Infinity; a finite/],
     ];
 
     for (const [init, reason] of cases) expect(() => decode(init)).toThrow(reason);
@@ -135,7 +144,9 @@ describe('an inference response over gRPC', () => {
         fc.tuple(anyTensor('x', dataTypes), anyTensor('y', dataTypes)),
         fc.constantFrom('raw', 'typed'),
         (outputs, form) => {
-          const response = { modelName: 'm', modelVersion: '1', id: 'a', outputs };
+          const said = { parameters: { triton_final_response: true } };
+          const all = outputs.map((output) => ({ ...output, ...said }));
+          const response = { modelName: 'm', modelVersion: '1', id: 'a', outputs: all, ...said };
 
           expect(decodeGrpcResponse(encodeGrpcResponse(response, form))).toEqual(response);
         },

@@ -1,5 +1,5 @@
 export { type DataType, dataTypes, layoutOf, type TensorData } from './data-type.ts';
-export { httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
+export { grpcCodeOf, httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
 export {
   decodeInferRequest,
   decodeInferResponse,
@@ -9,10 +9,10 @@ export {
   type InferRequest,
   type InferResponse,
   jsonLengthHeader,
-  type Parameters,
   type RequestedOutput,
 } from './infer.ts';
 export { isRecord, parseJson, textOf } from './json.ts';
+export { defaultLimits, type Limits, limitsFor } from './limits.ts';
 export type { IndexEntry, ModelMetadata, ModelState, ServerMetadata } from './messages.ts';
-export { elementCount, shapeText, type Tensor, type TensorMetadata } from './tensor.ts';
+export { elementCount, type Parameters, shapeText, type Tensor, type TensorMetadata } from './tensor.ts';
 export { decodeV1Request, encodeV1Response } from './v1.ts';

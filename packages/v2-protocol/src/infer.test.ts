@@ -24,7 +24,12 @@ const single = (datatype: string, shape: unknown, data: unknown) => ({
 });
 
 const inJson = dataTypes.filter((datatype) => layoutOf(datatype).kind !== 'half');
-const request = (inputs: readonly Tensor[]) => ({ id: 'a', parameters: { priority: 1 }, inputs, outputs: [] });
+const request = (inputs: readonly Tensor[]) => ({
+  id: 'a',
+  parameters: { priority: 1, sequence_id: 2n ** 64n - 1n, text: '"', exact: false },
+  inputs: inputs.map((tensor) => ({ ...tensor, parameters: { content_type: 'np' } })),
+  outputs: [{ name: 'y', parameters: { binary_data: true, far: 2n ** 60n } }],
+});
 
 describe('an inference request', () => {
   it('comes back as it was, through JSON', () => {
@@ -62,6 +67,15 @@ describe('an inference request', () => {
     expect(inputs[0]?.data).toEqual(BigUint64Array.of(18446744073709551615n, 9007199254740993n));
   });
 
+  it('keeps 64-bit integers exact in parameters, and those with an exponent in tensors', () => {
+    const { inputs, parameters } = decode(
+      '{"parameters":{"sequence_id":18446744073709551615,"far":1e300},"inputs":[{"name":"x","datatype":"UINT64","shape":[1],"data":[1e19]}]}',
+    );
+
+    expect(parameters).toEqual({ sequence_id: 18446744073709551615n, far: 1e300 });
+    expect(inputs[0]?.data).toEqual(BigUint64Array.of(10n ** 19n));
+  });
+
   it('may hold NaN, the infinities and null where numbers are floating-point', () => {
     const { inputs } = decode(
       '{"id":"NaN Infinity","inputs":[{"name":"x","datatype":"FP32","shape":[5],"data":[NaN,Infinity,-Infinity,null,0.1]}]}',
@@ -79,11 +93,16 @@ describe('an inference request', () => {
     ['a type that is none', single('FP31', [1], [1]), /datatype "FP31"/],
     ['a lower-case type', single('fp32', [1], [1]), /datatype "fp32"/],
     ['an inherited name as type', single('constructor', [1], [1]), /datatype "constructor"/],
+    [
+      'a size beyond a double',
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[1],"data":[9007199254740993]},{"name":"y","datatype":"INT8","shape":[18446744073709551615]}]}',
+      /"y" holds 18446744073709551615/,
+    ],
     ['a negative size', single('FP32', [-1], [1]), /shape of tensor "x" holds -1/],
     ['a shape as text', single('FP32', ['1'], [1]), /shape of tensor "x" holds "1"/],
     ['no shape', single('FP32', undefined, [1]), /needs a shape/],
-    ['a huge shape', single('FP32', [2 ** 31 - 1, 2 ** 31 - 1], [1]), /too large/],
-    ['more elements promised than sent', single('FP32', [1_000_000_000], [1]), /needs 1000000000 elements, but .* 1$/],
+    ['a huge shape', single('FP32', [2 ** 31 - 1, 2 ** 31 - 1], [1]), /"x" of shape .* takes 18446\d+ bytes; 67108864/],
+    ['more elements promised than sent', single('FP32', [10_000_000], [1]), /needs 10000000 elements, but .* 1$/],
     ['rows of other lengths', single('FP32', [2, 2], [[1, 2], [3]]), /not nested as its shape/],
     ['nested otherwise', single('FP32', [2, 2], [[1, 2, 3, 4]]), /needs 2 rows, but .* 1$/],
     ['flat after nested', single('FP32', [2, 1], [[1], 2]), /not nested as its shape/],
@@ -147,6 +166,33 @@ describe('an inference request', () => {
   });
 });
 
+describe('a body of JSON', () => {
+  it.each([
+    ['empty lists', '[],'],
+    ['one-digit numbers', '0,'],
+    ['empty strings', '"",'],
+    ['objects', '{},'],
+  ])('is refused before it takes far more memory than its size: %s', (_, part) => {
+    const body = encoder.encode(`{"inputs":[${part.repeat((64 * 1024 * 1024) / part.length - 10)}0]}`);
+
+    expect(() => decodeInferRequest(body, undefined)).toThrow(
+      expect.objectContaining({ code: 'inference/too-large', message: expect.stringContaining('binary tensor') }),
+    );
+  });
+
+  it('is taken when it holds what numbers and texts usually do', () => {
+    const count = 300_000;
+    const numbers = Array.from({ length: count }, (_, at) => at / 3);
+    const texts = Array.from({ length: count }, (_, at) => `\\"[{${at}`);
+    const inputs = [
+      single('FP64', [count], numbers).inputs[0],
+      { ...single('BYTES', [count], texts).inputs[0], name: 't' },
+    ];
+
+    expect(decode({ inputs }).inputs.map(({ data }) => data.length)).toEqual([count, count]);
+  });
+});
+
 describe('a tensor of BYTES', () => {
   it('has a bound on its elements, since each takes memory however empty it is', () => {
     const count = 1024 * 1024 + 1;
@@ -173,6 +219,41 @@ describe('an inference response', () => {
         expect(decodeInferResponse(bytesOf(encoded), lengthOf(encoded))).toEqual(response);
       }),
     );
+  });
+
+  it('carries parameters, its own and those of its tensors', () => {
+    const x: Tensor = {
+      name: 'x',
+      datatype: 'INT8',
+      shape: [1],
+      data: Int8Array.of(7),
+      parameters: { content_type: 'np' },
+    };
+    const response = {
+      modelName: 'm',
+      modelVersion: '1',
+      id: undefined,
+      outputs: [x],
+      parameters: { took: 2n ** 60n },
+    };
+    for (const binary of [false, true]) {
+      const encoded = encodeInferResponse(response, { outputs: [], parameters: { binary_data_output: binary } });
+
+      expect(decodeInferResponse(bytesOf(encoded), lengthOf(encoded))).toEqual(response);
+    }
+  });
+
+  it('may hold halves as numbers, as some servers write them', () => {
+    const data = (datatype: string) =>
+      decodeInferResponse(
+        encoder.encode(
+          JSON.stringify({ outputs: [{ name: 'x', datatype, shape: [4], data: [1, -0.1, 65_504, null] }] }),
+        ),
+        undefined,
+      ).outputs[0]?.data;
+
+    expect(data('FP16')).toEqual(Uint16Array.of(0x3c00, 0xae66, 0x7bff, 0x7e00));
+    expect(data('BF16')).toEqual(Uint16Array.of(0x3f80, 0xbdcd, 0x4780, 0x7fc0));
   });
 
   it('writes what JSON cannot carry as null', () => {

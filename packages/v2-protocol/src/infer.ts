@@ -2,10 +2,9 @@ import { bytesFromTensor, tensorFromBytes } from './binary.ts';
 import { isDataType } from './data-type.ts';
 import { elementsToJson, tensorFromJson } from './elements.ts';
 import { InferenceError, invalid } from './errors.ts';
-import { decodeJson, isRecord, textOf } from './json.ts';
-import { elementCount, parseShape, type Tensor } from './tensor.ts';
-
-export type Parameters = Readonly<Record<string, string | number | boolean>>;
+import { decodeJson, InexactInteger, isRecord, preview, textOf } from './json.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { elementCount, type Parameters, parseShape, type Tensor } from './tensor.ts';
 
 export type RequestedOutput = { readonly name: string; readonly parameters: Parameters };
 
@@ -22,6 +21,7 @@ export type InferResponse = {
   readonly modelVersion: string;
   readonly id: string | undefined;
   readonly outputs: readonly Tensor[];
+  readonly parameters?: Parameters;
 };
 
 /** A body and, when tensors follow the JSON as bytes, the length for the header `inference-header-content-length`. */
@@ -31,13 +31,17 @@ export type Encoded = { readonly body: string | Uint8Array; readonly jsonLength:
 export const jsonLengthHeader = 'inference-header-content-length';
 
 /** Decodes the body of `POST /v2/models/M/infer`; `jsonLength` is the value of `jsonLengthHeader`, if it was sent. */
-export function decodeInferRequest(body: Uint8Array, jsonLength: string | undefined): InferRequest {
+export function decodeInferRequest(
+  body: Uint8Array,
+  jsonLength: string | undefined,
+  limits: Limits = defaultLimits,
+): InferRequest {
   const { text, reader } = split(body, jsonLength);
-  return decodeJson(text, (value) => {
+  const decode = (value: unknown) => {
     reader.at = 0;
     if (!isRecord(value)) throw invalid('the request is not a JSON object');
     if (!Array.isArray(value.inputs)) throw invalid('the request needs "inputs", an array of tensors');
-    const inputs = value.inputs.map((input: unknown) => decodeTensor(input, reader, 'input'));
+    const inputs = value.inputs.map((input: unknown) => decodeTensor(input, reader, 'input', limits));
     refuseTwins(inputs);
     reader.end();
     return {
@@ -46,24 +50,31 @@ export function decodeInferRequest(body: Uint8Array, jsonLength: string | undefi
       inputs,
       outputs: decodeRequestedOutputs(value.outputs),
     };
-  });
+  };
+  return decodeJson(text, decode, limits);
 }
 
 /** Decodes what `encodeInferResponse` and other servers write; `model_version` and `id` may be missing there. */
-export function decodeInferResponse(body: Uint8Array, jsonLength: string | undefined): InferResponse {
+export function decodeInferResponse(
+  body: Uint8Array,
+  jsonLength: string | undefined,
+  limits: Limits = defaultLimits,
+): InferResponse {
   const { text, reader } = split(body, jsonLength);
-  return decodeJson(text, (value) => {
+  const decode = (value: unknown) => {
     reader.at = 0;
     if (!isRecord(value) || !Array.isArray(value.outputs)) throw invalid('the response has no "outputs"');
-    const outputs = value.outputs.map((output: unknown) => decodeTensor(output, reader, 'output'));
+    const outputs = value.outputs.map((output: unknown) => decodeTensor(output, reader, 'output', limits));
     reader.end();
     return {
       modelName: typeof value.model_name === 'string' ? value.model_name : '',
       modelVersion: typeof value.model_version === 'string' ? value.model_version : '',
       id: decodeId(value.id),
       outputs,
+      ...parametersOrNothing(decodeParameters(value.parameters)),
     };
-  });
+  };
+  return decodeJson(text, decode, limits);
 }
 
 /** The bytes after the JSON part, taken in the order in which tensors name their size. */
@@ -91,20 +102,22 @@ function split(body: Uint8Array, jsonLength: string | undefined): { text: string
   return { text: textOf(body.subarray(0, length), 'the request'), reader };
 }
 
-function decodeTensor(value: unknown, reader: BinaryReader, what: 'input' | 'output'): Tensor {
+function decodeTensor(value: unknown, reader: BinaryReader, what: 'input' | 'output', limits: Limits): Tensor {
   if (!isRecord(value) || typeof value.name !== 'string') throw invalid(`an ${what} is not an object with a "name"`);
   const { name, datatype } = value;
   if (!isDataType(datatype))
-    throw invalid(`tensor "${name}" has datatype ${JSON.stringify(datatype)}; try FP32, INT64 or BYTES`);
-  const shape = parseShape(value.shape, name);
-  const parameters = decodeParameters(value.parameters);
+    throw invalid(`tensor "${name}" has datatype ${preview(datatype)}; try FP32, INT64 or BYTES`);
+  const shape = parseShape(value.shape, name, datatype, limits);
+  const { binary_data_size: sizeBytes, ...parameters } = decodeParameters(value.parameters);
   refuseSharedMemory(name, parameters);
-  const sizeBytes = parameters.binary_data_size;
-  if (sizeBytes === undefined) return tensorFromJson(name, datatype, shape, value.data);
+  const said = parametersOrNothing(parameters);
+  // Some servers answer with halves as numbers; none takes them so.
+  const halves = what === 'output' ? 'as-numbers' : 'refused';
+  if (sizeBytes === undefined) return { ...tensorFromJson(name, datatype, shape, value.data, halves), ...said };
   if (value.data !== undefined) throw invalid(`tensor "${name}" has both data and binary_data_size`);
   if (typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
     throw invalid(`the binary_data_size of tensor "${name}" is no whole number`);
-  return tensorFromBytes(name, datatype, shape, reader.take(sizeBytes, name));
+  return { ...tensorFromBytes(name, datatype, shape, reader.take(sizeBytes, name)), ...said };
 }
 
 const noParameters: Parameters = {};
@@ -112,11 +125,36 @@ const noParameters: Parameters = {};
 function decodeParameters(value: unknown): Parameters {
   if (value === undefined || value === null) return noParameters;
   if (!isRecord(value)) throw invalid('"parameters" is not an object');
-  for (const [key, parameter] of Object.entries(value)) {
-    if (!['string', 'number', 'boolean', 'bigint'].includes(typeof parameter))
-      throw invalid(`parameter "${key}" is no string, number or boolean`);
+  return Object.fromEntries(Object.entries(value).map(([key, parameter]) => [key, decodeParameter(key, parameter)]));
+}
+
+function decodeParameter(key: string, value: unknown): Parameters[string] {
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number') {
+    refuseInfinite(key, value);
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw new InexactInteger();
+    return value;
   }
-  return value as Parameters;
+  // Beyond 64 bits there is no integer on either wire, but there is a double.
+  if (typeof value === 'bigint') return value >= -(2n ** 63n) && value < 2n ** 64n ? value : Number(value);
+  throw invalid(`parameter "${key}" is no string, number or boolean`);
+}
+
+/** JSON has no form for it, and nothing that is asked for is infinite. */
+export function refuseInfinite(key: string, value: number): void {
+  if (!Number.isFinite(value)) throw invalid(`parameter "${key}" is ${value}; a finite number is expected`);
+}
+
+export function parametersOrNothing(parameters: Parameters): { readonly parameters?: Parameters } {
+  return Object.keys(parameters).length === 0 ? {} : { parameters };
+}
+
+/** JSON's numbers have any length, so bigint goes there as digits. */
+function parametersJson(parameters: Parameters): string {
+  const members = Object.entries(parameters).map(
+    ([key, value]) => `${JSON.stringify(key)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`,
+  );
+  return `{${members}}`;
 }
 
 function decodeId(value: unknown): string | undefined {
@@ -160,30 +198,38 @@ export function encodeInferResponse(
   response: InferResponse,
   request: Pick<InferRequest, 'outputs' | 'parameters'>,
 ): Encoded {
-  const { modelName, modelVersion, id, outputs } = response;
+  const { modelName, modelVersion, id, outputs, parameters } = response;
   const head = `{"model_name":${JSON.stringify(modelName)},"model_version":${JSON.stringify(modelVersion)}`;
   const identity = id === undefined ? '' : `,"id":${JSON.stringify(id)}`;
   const { json, parts } = encodeTensors(outputs, (name) => wantsBinary(request, name));
-  return join(`${head}${identity},"outputs":${json}}`, parts);
+  const said = parameters === undefined ? '' : `,"parameters":${parametersJson(parameters)}`;
+  return join(`${head}${identity}${said},"outputs":${json}}`, parts);
 }
 
 /** Tensors named in `binary` follow as bytes. */
 export function encodeInferRequest(request: InferRequest, binary: ReadonlySet<string> = new Set()): Encoded {
   const { id, parameters, outputs } = request;
   const { json, parts } = encodeTensors(request.inputs, (name) => binary.has(name));
-  const rest = JSON.stringify({ id, parameters, ...(outputs.length > 0 ? { outputs } : {}) });
-  return join(`{"inputs":${json},${rest.slice(1)}`, parts);
+  const wanted = outputs.map(
+    (output) => `{"name":${JSON.stringify(output.name)},"parameters":${parametersJson(output.parameters)}}`,
+  );
+  const identity = id === undefined ? '' : `"id":${JSON.stringify(id)},`;
+  const rest = wanted.length === 0 ? '' : `,"outputs":[${wanted}]`;
+  return join(`{${identity}"parameters":${parametersJson(parameters)},"inputs":${json}${rest}}`, parts);
 }
 
 function encodeTensors(tensors: readonly Tensor[], isBinary: (name: string) => boolean) {
   const parts: Uint8Array[] = [];
   const json = tensors.map((tensor) => {
-    const { name, datatype, shape } = tensor;
+    const { name, datatype, shape, parameters } = tensor;
     const head = `{"name":${JSON.stringify(name)},"datatype":"${datatype}","shape":[${shape}]`;
-    if (!isBinary(name) || elementCount(shape) === 0) return `${head},"data":${elementsToJson(tensor)}}`;
+    if (!isBinary(name) || elementCount(shape) === 0) {
+      const said = parameters === undefined ? '' : `,"parameters":${parametersJson(parameters)}`;
+      return `${head}${said},"data":${elementsToJson(tensor)}}`;
+    }
     const bytes = bytesFromTensor(tensor);
     parts.push(bytes);
-    return `${head},"parameters":{"binary_data_size":${bytes.length}}}`;
+    return `${head},"parameters":${parametersJson({ ...parameters, binary_data_size: bytes.length })}}`;
   });
   return { json: `[${json.join(',')}]`, parts };
 }

@@ -1,6 +1,7 @@
-import { invalid } from './errors.ts';
+import { InferenceError, invalid } from './errors.ts';
+import { defaultLimits, type Limits } from './limits.ts';
 
-/** Thrown while decoding when a 64-bit integer came as a rounded number; `decodeJson` then starts over, keeping digits. */
+/** Thrown while decoding when an integer came as a rounded number; `decodeJson` then starts over, keeping digits. */
 export class InexactInteger extends Error {}
 
 /**
@@ -23,7 +24,12 @@ export function parseJson(text: string, exact = false): unknown {
 }
 
 /** Parses `text` and hands it to `decode`; a second time with exact integers if `decode` needs them. */
-export function decodeJson<T>(text: string, decode: (value: unknown) => T): T {
+export function decodeJson<T>(
+  text: string,
+  decode: (value: unknown) => T,
+  { jsonMemoryBytesMax }: Limits = defaultLimits,
+): T {
+  refuseCostly(text, jsonMemoryBytesMax);
   try {
     return decode(parseJson(text));
   } catch (error) {
@@ -32,11 +38,51 @@ export function decodeJson<T>(text: string, decode: (value: unknown) => T): T {
   }
 }
 
+/** Text up to this length cannot become more memory than is worth counting. */
+const uncountedLength = 1024 * 1024;
+
+/** What values take while they are parsed, in bytes, measured with V8: an empty array or object, a string, any other value. */
+const containerBytes = 96;
+const stringBytes = 40;
+const valueBytes = 32;
+
+const [quote, backslash, comma, openBracket, openBrace] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
+
+/** Two bytes of text (`[]`, `0,`) become up to fifty times as many, so the length of a body does not bound what it takes. */
+function refuseCostly(text: string, memoryBytesMax: number) {
+  if (text.length <= uncountedLength) return;
+  let bytes = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === comma) bytes += valueBytes;
+    else if (code === openBracket || code === openBrace) bytes += containerBytes;
+    else if (code === quote) {
+      const end = endOfString(text, at + 1);
+      bytes += stringBytes + end - at;
+      at = end;
+    }
+    if (bytes > memoryBytesMax)
+      throw new InferenceError(
+        'inference/too-large',
+        'the JSON has too many values; send tensors with the binary tensor extension, which takes far less memory',
+      );
+  }
+}
+
+function endOfString(text: string, from: number): number {
+  for (let end = text.indexOf('"', from); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
 function exactly(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  const source = context?.source;
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || source === undefined) return value;
-  // 20 digits hold every 64-bit integer; what is longer stays a number and is refused as out of range.
-  return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value;
+  if (typeof value !== 'number' || !Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? '';
+  // 20 digits hold every 64-bit integer; of what is longer, only the size matters, and the number tells it.
+  return BigInt(/^-?\d{1,20}$/.test(source) ? source : value);
 }
 
 /** Strings are matched first and left alone, so only bare tokens change. 1e999 reads as Infinity. */
@@ -67,4 +113,12 @@ export function textOf(bytes: Uint8Array, what: string): string {
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value from a request as a message shows it: short, and whatever it is. */
+export function preview(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value, (_key, inner: unknown) => (typeof inner === 'bigint' ? `${inner}n` : inner));
+  const plain = typeof value === 'bigint' ? String(value) : text;
+  return plain.length > 40 ? `${plain.slice(0, 40)}…` : plain;
 }

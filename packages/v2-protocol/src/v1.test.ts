@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeV1Request, encodeV1Response, type Tensor, type TensorMetadata } from './index.ts';
 
@@ -74,6 +75,23 @@ describe('a V1 request', () => {
   ])('is refused with the reason: %s', (_, request, reason) => {
     expect(() => decode(request, [table], ['a', 'b'])).toThrow(reason);
   });
+
+  it.each(['FP16', 'BF16'] as const)(
+    'takes %s as numbers and gives them so, since V1 has no other form',
+    (datatype) => {
+      const numbers = fc.array(fc.constantFrom(0, 1, -2, 0.5, 1.5, 256, -0.0078125, null), {
+        minLength: 1,
+        maxLength: 4,
+      });
+      fc.assert(
+        fc.property(numbers, (instances) => {
+          const inputs = decode({ instances }, [{ name: 'x', datatype, shape: [-1] }]);
+
+          expect(JSON.parse(encodeV1Response(inputs))).toEqual({ predictions: instances });
+        }),
+      );
+    },
+  );
 
   it('asks for objects where a model has several inputs', () => {
     expect(() => decode({ instances: [[1]] }, [table, { ...table, name: 'other' }])).toThrow(/"input-0", "other"/);

@@ -1,7 +1,8 @@
 import { elementsToJson, tensorFromJson } from './elements.ts';
 import { invalid } from './errors.ts';
 import { decodeJson, isRecord, textOf } from './json.ts';
-import { elementCount, type Tensor, type TensorMetadata } from './tensor.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { elementCount, parseShape, type Tensor, type TensorMetadata } from './tensor.ts';
 
 /**
  * Decodes the body of `POST /v1/models/M:predict` into the model's inputs. Each of `instances` (or `inputs`) is one row: a list,
@@ -11,8 +12,9 @@ export function decodeV1Request(
   body: Uint8Array,
   inputs: readonly TensorMetadata[],
   features: readonly string[] | undefined,
+  limits: Limits = defaultLimits,
 ): Tensor[] {
-  return decodeJson(textOf(body, 'the request'), (value) => {
+  const decode = (value: unknown) => {
     if (!isRecord(value)) throw invalid('the request is not a JSON object');
     // Both present: KServe's servers take "inputs".
     const rows = value.inputs ?? value.instances;
@@ -21,8 +23,9 @@ export function decodeV1Request(
     const first: unknown = rows[0];
     if (!isRecord(first) && inputs.length > 1)
       throw invalid(`the model has ${inputs.length} inputs; give each row as an object with ${namesOf(inputs)}`);
-    return inputs.map((input) => tensorFromRows(input, rowsFor(input, rows, inputs, features)));
-  });
+    return inputs.map((input) => tensorFromRows(input, rowsFor(input, rows, inputs, features), limits));
+  };
+  return decodeJson(textOf(body, 'the request'), decode, limits);
 }
 
 function namesOf(inputs: readonly TensorMetadata[]): string {
@@ -48,14 +51,13 @@ function rowsFor(
   });
 }
 
-function tensorFromRows({ name, datatype, shape }: TensorMetadata, rows: readonly unknown[]): Tensor {
+function tensorFromRows({ name, datatype, shape }: TensorMetadata, rows: readonly unknown[], limits: Limits): Tensor {
   const found: number[] = [];
   for (let level: unknown = rows; Array.isArray(level) && found.length <= 32; level = level[0])
     found.push(level.length);
   // One number per row for a model that takes columns of one: as if each were in brackets.
-  if (found.length === 1 && shape.length === 2 && (shape[1] === 1 || shape[1] === -1))
-    return tensorFromJson(name, datatype, [rows.length, 1], rows);
-  return tensorFromJson(name, datatype, found, rows);
+  if (found.length === 1 && shape.length === 2 && (shape[1] === 1 || shape[1] === -1)) found.push(1);
+  return tensorFromJson(name, datatype, parseShape(found, name, datatype, limits), rows, 'as-numbers');
 }
 
 /**
@@ -76,8 +78,8 @@ export function encodeV1Response(outputs: readonly Tensor[]): string {
 }
 
 function nestedJson(tensor: Tensor): string {
-  if (tensor.shape.length === 0) return elementsToJson(tensor).slice(1, -1);
-  if (tensor.shape.length === 1) return elementsToJson(tensor);
+  if (tensor.shape.length === 0) return elementsToJson(tensor, 'as-numbers').slice(1, -1);
+  if (tensor.shape.length === 1) return elementsToJson(tensor, 'as-numbers');
   return `[${rowsJson(tensor)}]`;
 }
 

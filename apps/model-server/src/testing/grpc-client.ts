@@ -6,7 +6,7 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { GRPCInferenceService } from '@roundhouse/v2-protocol/grpc';
 
 type Methods = typeof GRPCInferenceService.method;
@@ -19,6 +19,11 @@ export type GrpcClient = {
   ): Promise<MessageShape<Methods[Name]['output']>>;
   /** Sends bytes as they are, to any path. */
   send(path: string, bytes: Uint8Array): Promise<Uint8Array>;
+  /** Sends all requests of a stream at once; gives the answers, and what ended the stream if it failed. */
+  stream(
+    requests: readonly Uint8Array[],
+    metadata?: Readonly<Record<string, string>>,
+  ): Promise<{ readonly answers: readonly Uint8Array[]; readonly failure: ServiceError | undefined }>;
   close(): void;
 };
 
@@ -49,6 +54,25 @@ export function openGrpcClient(port: number): GrpcClient {
       return fromBinary(output, await send(`/${GRPCInferenceService.typeName}/${wireName}`, bytes)) as never;
     },
     send,
+    stream(requests, metadata = {}) {
+      const headers = new Metadata();
+      for (const [key, value] of Object.entries(metadata)) headers.set(key, value);
+      const call = client.makeBidiStreamRequest(
+        `/${GRPCInferenceService.typeName}/ModelStreamInfer`,
+        (message: Uint8Array) => Buffer.from(message),
+        (message: Buffer) => message,
+        headers,
+        { deadline: new Date(Date.now() + 15_000) },
+      );
+      const answers: Uint8Array[] = [];
+      call.on('data', (answer: Uint8Array) => answers.push(answer));
+      for (const request of requests) call.write(request);
+      call.end();
+      return new Promise((resolve) => {
+        call.on('error', (failure: ServiceError) => resolve({ answers, failure }));
+        call.on('end', () => resolve({ answers, failure: undefined }));
+      });
+    },
     close: () => client.close(),
   };
 }

@@ -519,6 +519,29 @@ export declare type ModelInferResponse_InferOutputTensor = Message<"inference.Mo
 export declare const ModelInferResponse_InferOutputTensorSchema: GenMessage<ModelInferResponse_InferOutputTensor>;
 
 /**
+ * Either of the two; with an error, the response holds only the id of the request.
+ *
+ * @generated from message inference.ModelStreamInferResponse
+ */
+export declare type ModelStreamInferResponse = Message<"inference.ModelStreamInferResponse"> & {
+  /**
+   * @generated from field: string error_message = 1;
+   */
+  errorMessage: string;
+
+  /**
+   * @generated from field: inference.ModelInferResponse infer_response = 2;
+   */
+  inferResponse?: ModelInferResponse | undefined;
+};
+
+/**
+ * Describes the message inference.ModelStreamInferResponse.
+ * Use `create(ModelStreamInferResponseSchema)` to create a new message.
+ */
+export declare const ModelStreamInferResponseSchema: GenMessage<ModelStreamInferResponse>;
+
+/**
  * @generated from message inference.ModelStatisticsRequest
  */
 export declare type ModelStatisticsRequest = Message<"inference.ModelStatisticsRequest"> & {
@@ -1026,6 +1049,14 @@ export declare const GRPCInferenceService: GenService<{
     methodKind: "unary";
     input: typeof ModelInferRequestSchema;
     output: typeof ModelInferResponseSchema;
+  },
+  /**
+   * @generated from rpc inference.GRPCInferenceService.ModelStreamInfer
+   */
+  modelStreamInfer: {
+    methodKind: "bidi_streaming";
+    input: typeof ModelInferRequestSchema;
+    output: typeof ModelStreamInferResponseSchema;
   },
   /**
    * @generated from rpc inference.GRPCInferenceService.ModelStatistics

@@ -1,0 +1,16 @@
+/** Something that reads bytes from outside, and what must hold whatever they are. */
+export type Target = {
+  readonly name: string;
+  /** Good inputs to begin with; they are changed, cut and mixed. */
+  seeds(): readonly Uint8Array[];
+  /** Words of the format, put in at random. */
+  readonly words: readonly string[];
+  /**
+   * Gives what became of the input in a few words, such as its refusal; an input with a new outcome is built upon. Throws when a
+   * promise is broken: anything thrown is a finding.
+   */
+  run(input: Uint8Array): string | Promise<string>;
+};
+
+/** What a folder's `fuzz.ts` exports. */
+export type TargetGroup = { readonly summary: string; readonly targets: readonly Target[] };

@@ -85,7 +85,7 @@ function dependencyFiles() {
   const workspaces = ['packages', 'apps'].flatMap((dir) =>
     readdirSync(join(root, dir)).map((name) => `${dir}/${name}`),
   );
-  const manifests = [...workspaces, 'e2e', 'bench', 'fuzz', '.'].map((dir) => `${dir}/package.json`);
+  const manifests = [...workspaces, 'e2e', 'bench', 'fuzz', 'interop', '.'].map((dir) => `${dir}/package.json`);
   return ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests.filter((file) => existsSync(join(root, file)))];
 }
 

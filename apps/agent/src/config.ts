@@ -21,6 +21,11 @@ const flags = {
   'enable-puller': { schema: flag, fallback: 'false', help: 'keep models; without it requests are only relayed' },
   'config-dir': { schema: z.string(), fallback: '/mnt/configs', help: 'where the model ConfigMaps are mounted' },
   'model-dir': { schema: z.string(), fallback: '/mnt/models', help: 'directory shared with the model server' },
+  'state-dir': {
+    schema: z.string(),
+    fallback: '',
+    help: "the agent's own files, in the same file system; .roundhouse in the model directory if not given",
+  },
   'ops-port': { schema: port, fallback: '9082', help: 'port of health, metrics, models and drain' },
   'component-socket': {
     schema: z.string(),

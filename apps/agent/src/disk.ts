@@ -4,7 +4,8 @@ import { CodedError, systemCodeOf } from '@roundhouse/base';
 import type { WantedModel } from './model.ts';
 
 /**
- * The model directory, as upstream lays it out (`<model>/` with `SUCCESS.<64 hex>`), with our own state in `.roundhouse/`:
+ * The model directory, as upstream lays it out (`<model>/` with `SUCCESS.<64 hex>`), and our own state beside it, in a directory of
+ * the same file system. The server sees only what is in place: some load all that they find when they start.
  *
  *     staging/<model>   a download under way: rubbish after a restart
  *     ready/<model>     complete, with its marker; waits to be put in place
@@ -24,7 +25,7 @@ export type ModelDisk = {
   place(model: string): Promise<void>;
   /** The server has taken what is in place. */
   settle(model: string): Promise<void>;
-  /** Undoes `place`: the previous version is back, the new one ready again. False when there was none before. */
+  /** Undoes `place`: the new version is ready again, and the previous one back. False when there was none before. */
   restore(model: string): Promise<boolean>;
   /** Takes away all of the model, or only the version that is ready. */
   remove(model: string, what?: 'all' | 'ready'): Promise<void>;
@@ -45,8 +46,9 @@ const markerPattern = /^SUCCESS\.([0-9a-f]{64})$/;
 /** Directories looked at side by side when starting. */
 const scansMax = 16;
 
-export function openModelDisk(modelDir: string): ModelDisk {
-  const own = join(modelDir, '.roundhouse');
+/** `stateDir` lies in the file system of `modelDir`. */
+export function openModelDisk(modelDir: string, stateDir = join(modelDir, '.roundhouse')): ModelDisk {
+  const own = stateDir;
   const path = (area: 'staging' | 'ready' | 'previous' | 'trash', model: string) => join(own, area, checked(model));
   const placePath = (model: string) => join(modelDir, checked(model));
   const assignmentPath = join(own, 'assignment.json');
@@ -60,6 +62,7 @@ export function openModelDisk(modelDir: string): ModelDisk {
   async function adopt() {
     for (const area of ['staging', 'trash']) await rm(join(own, area), { recursive: true, force: true });
     for (const area of ['staging', 'ready', 'previous', 'trash']) await mkdir(join(own, area), { recursive: true });
+    await mkdir(modelDir, { recursive: true });
     const previous = new Set(await readdir(join(own, 'previous')));
     // A crash between the two renames of `place` left nothing in place.
     for (const model of previous) await moved(path('previous', model), placePath(model), 'if-absent');
@@ -109,11 +112,9 @@ export function openModelDisk(modelDir: string): ModelDisk {
     settle: (model) => discard(path('previous', model)),
 
     async restore(model) {
-      if (!(await exists(path('previous', model)))) return false;
       await discard(path('ready', model));
-      await rename(placePath(model), path('ready', model));
-      await rename(path('previous', model), placePath(model));
-      return true;
+      await moved(placePath(model), path('ready', model));
+      return await moved(path('previous', model), placePath(model));
     },
 
     async remove(model, what = 'all') {

@@ -77,6 +77,20 @@ describe('the keeper', () => {
     expect(world.serving?.get('iris')).toBe(versionOf(iris));
   });
 
+  it('leaves nothing in place that the server refused, so that it can come up without it', async () => {
+    world.failing.loads.push('server/rejected');
+    world.keeper.want(mapOf(iris));
+    await world.turn();
+    await world.pass(500);
+
+    expect(stateNow('iris')).toBe('load-failed');
+    expect(world.disk.get('iris')).toMatchObject({ placed: undefined, ready: versionOf(iris) });
+
+    await world.pass(5_000);
+
+    expect([stateNow('iris'), world.disk.get('iris')?.placed]).toEqual(['loaded', versionOf(iris)]);
+  });
+
   it('starts over when the model changes in the middle of its download', async () => {
     world.keeper.want(mapOf(iris));
     await world.turn();

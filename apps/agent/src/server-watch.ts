@@ -9,6 +9,8 @@ const downMs = 50;
 const healthMs = 1_000;
 /** The server's own list is compared this often even when nothing seems to have happened. */
 const listMs = 5_000;
+/** Of a server's time for lists: MLServer reads every model's settings for each, and answers nobody else meanwhile. */
+const listShareMax = 0.01;
 /** A server that answers connections and not its health check may be busy: only after so many is it taken for down. */
 const unhealthyMax = 3;
 /** Doubts come in crowds: one look answers those of this time. */
@@ -59,22 +61,25 @@ export function createServerWatch({ clock, server, address, keeper, log, onCheck
     return false;
   }
 
-  async function observe(signal: AbortSignal) {
+  /** Resolves to how long the server took for its list, ms. */
+  async function observe(signal: AbortSignal): Promise<number> {
+    const beganMs = clock.monotonic();
     const changesThen = keeper.changes;
     const names = server.dialect.listing === undefined ? Array.from(keeper.entries(), ({ name }) => name) : [];
     keeper.observed(await server.list(names, signal), changesThen);
     if (!up) log.info({}, 'the model server is up');
     up = true;
     onChecked(true);
+    return clock.monotonic() - beganMs;
   }
 
   /** From the first sign of life to the last. */
   async function accompany(signal: AbortSignal) {
     let sentinel = closedSentinel;
-    let listedAtMs = Number.NEGATIVE_INFINITY;
+    let listAtMs = Number.NEGATIVE_INFINITY;
     try {
       for (;;) {
-        let look = doubted || clock.monotonic() - listedAtMs >= listMs;
+        let look = doubted || clock.monotonic() >= listAtMs;
         doubted = false;
         if (!sentinel.open) {
           sentinel = await openSentinel(address, doubt);
@@ -82,8 +87,8 @@ export function createServerWatch({ clock, server, address, keeper, log, onCheck
         }
         if (!sentinel.open || !(await isLive(signal))) return;
         if (look) {
-          await observe(signal);
-          listedAtMs = clock.monotonic();
+          const tookMs = await observe(signal);
+          listAtMs = clock.monotonic() + Math.max(listMs, tookMs / listShareMax);
         }
         await pause(healthMs);
         signal.throwIfAborted();

@@ -52,6 +52,9 @@ type Hooks = {
   readonly roomMade: () => void;
 };
 
+/** Whether the load put its version in place, and what was there. */
+type Placing = { readonly placedNow: boolean; readonly before: string | undefined };
+
 /** How each step is done. Each throws what went wrong; what it says of the entry is true at every await. */
 export function createSteps(
   { clock, random, disk, server, life, fetchModel }: StepDeps,
@@ -89,7 +92,7 @@ export function createSteps(
     try {
       await server.load(name, signal);
     } catch (error) {
-      await loadFailed(entry, version, from === 'ready' ? before : undefined, error);
+      await loadFailed(entry, version, { placedNow: from === 'ready', before }, error);
       return;
     } finally {
       touch(entry);
@@ -101,12 +104,16 @@ export function createSteps(
     await disk.settle(name);
   }
 
-  /** The server keeps the model it had; the disk must say the same, and the older version is what a restart loads. */
-  async function loadFailed(entry: Entry, version: string, before: string | undefined, error: unknown) {
-    if (before !== undefined && (await disk.restore(entry.name))) {
-      entry.placed = before;
+  /**
+   * The server keeps the model it had; the disk must say the same, and the older version is what a restart loads. Without one
+   * nothing stays in place: a server that loads all it finds would not come up again with a model that it cannot take.
+   */
+  async function loadFailed(entry: Entry, version: string, { placedNow, before }: Placing, error: unknown) {
+    if (placedNow) {
+      const restored = await disk.restore(entry.name);
+      entry.placed = restored ? before : undefined;
       entry.ready = version;
-      if (entry.loaded !== undefined && !stop.aborted) life.restored(entry.name);
+      if (restored && entry.loaded !== undefined && !stop.aborted) life.restored(entry.name);
     }
     const wantsIt = entry.wanted !== undefined && versionOf(entry.wanted) === version;
     const unreachable = error instanceof CodedError && error.code === 'server/unreachable';

@@ -1,5 +1,6 @@
 import { systemClock, systemRandom } from '@roundhouse/base';
-import { dialectFor, openModelServer } from '@roundhouse/dialects';
+import { dialectFor, type Layout, openModelServer } from '@roundhouse/dialects';
+import { arrange } from './arrange.ts';
 import type { Config } from './config.ts';
 import { type Control, noControl } from './control.ts';
 import { type DataPath, openDataPath } from './data-path.ts';
@@ -12,7 +13,7 @@ import { serveOps } from './ops.ts';
 import { createPlainLog } from './plain-log.ts';
 import { createServerWatch } from './server-watch.ts';
 import { followSources } from './sources.ts';
-import { defaultLimits } from './steps.ts';
+import { defaultLimits, type FetchModel } from './steps.ts';
 
 export type Agent = {
   readonly dataPort: number;
@@ -36,7 +37,7 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const address = { port: flags['component-port'], socketPath };
   const dialect = dialectFor(config.env.ROUNDHOUSE_DIALECT);
   const server = openModelServer({ clock }, dialect, address);
-  const disk = openModelDisk(flags['model-dir']);
+  const disk = openModelDisk(flags['model-dir'], flags['state-dir'] || undefined);
   const secretsDir = config.env.ROUNDHOUSE_SECRETS_DIR;
   const fetch = createFetch({ clock, random }, { fileRoots: config.env.ROUNDHOUSE_FILE_ROOTS, secretsDir, env });
   let control: Control = noControl;
@@ -44,7 +45,7 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const keeper = createKeeper(
     {
       ...{ clock, random, disk, server },
-      fetchModel: fetch.fetchModel,
+      fetchModel: arranged(fetch.fetchModel, dialect.layout),
       life: createLife({ clock, write }),
       onChange(entry) {
         control.changed(entry);
@@ -116,6 +117,16 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
     if (problem !== undefined) throw problem;
   }
   return { dataPort, opsPort: ops.port, run };
+}
+
+/** Fetches, then makes of it what the model server takes. */
+function arranged(fetchModel: FetchModel, layout: Layout | undefined): FetchModel {
+  if (layout === undefined) return fetchModel;
+  return async (model, directory, onProgress, signal) => {
+    const got = await fetchModel(model, directory, onProgress, signal);
+    await arrange(layout, model, directory);
+    return got;
+  };
 }
 
 const aborted = (signal: AbortSignal) =>

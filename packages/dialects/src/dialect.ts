@@ -1,3 +1,5 @@
+import type { Layout } from './layout.ts';
+
 /** An answer of a model server, read whole. */
 export type Answer = { readonly status: number; readonly text: string };
 
@@ -24,10 +26,12 @@ export type Dialect = {
   isNotThere(answer: Answer): boolean;
   /** A refused load that may succeed later as it is; others are the model's own fault. */
   isTransient(answer: Answer): boolean;
+  /** A load refused for want of memory: it may succeed once another model is gone. */
+  isFull(answer: Answer): boolean;
   /** Why the server could not hold a model of this name; undefined when it could. */
   refusesName(name: string): string | undefined;
-  /** `versioned`: the files lie in a directory `1` below the model's own, unless the artifact brings a numbered one. */
-  readonly layout: 'flat' | 'versioned';
+  /** How a model's directory must look; undefined: as the artifact is. */
+  readonly layout: Layout | undefined;
 };
 
 export type Listing = {

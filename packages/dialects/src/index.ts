@@ -1,5 +1,6 @@
 export type { Dialect, DialectName, ListedModel } from './dialect.ts';
 export { dialectFor, dialectNames } from './dialects.ts';
+export type { Arrangement, Artifact, Layout } from './layout.ts';
 export {
   type ModelServer,
   openModelServer,

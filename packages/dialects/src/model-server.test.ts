@@ -1,7 +1,8 @@
 import { systemClock } from '@roundhouse/base';
 import { type FakeModelServer, startFakeModelServer } from '@roundhouse/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { dialectFor, dialectNames, errorTextOf } from './dialects.ts';
+import { dialectFor, dialectNames } from './dialects.ts';
+import { errorTextOf } from './error-text.ts';
 import { describeModelServer } from './model-server.contract.ts';
 import { type ModelServer, openModelServer } from './model-server.ts';
 
@@ -43,6 +44,12 @@ describe('openModelServer', () => {
     fake.script('POST /v2/repository/models/iris/load', { status: 503, body: '{"error":"later"}' });
 
     await expect(server.load('iris', signal)).rejects.toMatchObject({ code: 'server/busy' });
+  });
+
+  it('tells a server without room from one that rejects the model', async () => {
+    fake.script('POST /v2/repository/models/iris/load', { status: 507, body: '{"error":"1 MB are free"}' });
+
+    await expect(server.load('iris', signal)).rejects.toMatchObject({ code: 'server/full' });
   });
 
   it('never asks for a model whose name the server cannot hold', async () => {

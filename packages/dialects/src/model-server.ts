@@ -1,16 +1,22 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { type Clock, CodedError, messageOf, systemCodeOf, within } from '@roundhouse/base';
 import type { Answer, Dialect, ListedModel } from './dialect.ts';
-import { errorTextOf } from './dialects.ts';
+import { errorTextOf } from './error-text.ts';
 
 /** Where the server listens: always this host, or a unix socket. */
 export type ServerAddress = { readonly port: number; readonly socketPath?: string | undefined };
 
 /**
  * `server/unreachable`: nobody listens. `server/broke-off`: it went away, or the deadline passed, while it worked.
- * `server/busy`: refused, may work later. `server/rejected`: refused for what the model is.
+ * `server/busy`: refused, may work later. `server/full`: refused for want of memory. `server/rejected`: refused for what the
+ * model is.
  */
-export type ServerErrorCode = 'server/unreachable' | 'server/broke-off' | 'server/busy' | 'server/rejected';
+export type ServerErrorCode =
+  | 'server/unreachable'
+  | 'server/broke-off'
+  | 'server/busy'
+  | 'server/full'
+  | 'server/rejected';
 
 /** The repository calls of one model server. Each has a deadline of its own besides the caller's signal. */
 export type ModelServer = {
@@ -158,7 +164,8 @@ async function readText(body: IncomingMessage): Promise<string> {
 }
 
 function refused(dialect: Dialect, what: string, answer: Answer): CodedError<ServerErrorCode> {
-  const code = dialect.isTransient(answer) ? 'server/busy' : 'server/rejected';
+  const busy = dialect.isTransient(answer) ? 'server/busy' : 'server/rejected';
+  const code = dialect.isFull(answer) ? 'server/full' : busy;
   return serverError(code, `the model server refused to ${what} (${answer.status}): ${errorTextOf(answer)}`);
 }
 

@@ -180,11 +180,10 @@ function diskOver(files: Map<string, Files>, entryOf: (name: string) => Files): 
     },
     async restore(name) {
       const entry = entryOf(name);
-      if (entry.previous === undefined) return false;
       entry.ready = entry.placed;
       entry.placed = entry.previous;
       entry.previous = undefined;
-      return true;
+      return entry.placed !== undefined;
     },
     async remove(name, what) {
       if (what === 'ready') entryOf(name).ready = undefined;

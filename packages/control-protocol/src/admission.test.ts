@@ -80,10 +80,10 @@ describe('who may speak', () => {
   });
 
   it('lets a stream live on when its token was renewed in time', async () => {
-    let token = tokenThat(Date.now() - 59_500);
+    let token = tokenThat(Date.now() - 58_000);
     let beats = 0;
     await rig.serve({
-      heartbeatMs: 100,
+      heartbeatMs: 400,
       onAgent(session) {
         rig.sessions.push(session);
         session.onHeartbeat(() => beats++);
@@ -92,7 +92,7 @@ describe('who may speak', () => {
     const { stream } = rig.agent({ connection: rig.connection(() => token) });
     await until(() => stream.connected);
     token = tokenThat(Date.now() + 3_600_000);
-    await until(() => beats > 8); // beyond the first one's grace
+    await until(() => beats > 6); // beyond the first one's grace
 
     expect(rig.sessions.length).toBe(1);
     expect(stream.connected).toBe(true);

@@ -200,7 +200,7 @@ describe('a port with TLS', () => {
   });
 
   it('finishes what is in flight when it is closed, then lets nobody in', async () => {
-    let finish = () => {};
+    let finish: (() => void) | undefined;
     const upstream = await rig.http((_, res) => {
       finish = () => res.end('done');
     });
@@ -212,11 +212,11 @@ describe('a port with TLS', () => {
     });
     idle.resume();
     busy.write(post('/v1/models/a:predict', ['Content-Length: 0'], ''));
-    await until(() => target.inFlight === 1 && relay.stats.connections === 2);
+    await until(() => finish !== undefined && target.inFlight === 1 && relay.stats.connections === 2);
 
     const closed = relay.close(new AbortController().signal);
     await until(() => idle.destroyed);
-    finish();
+    finish!();
     await closed;
 
     await until(() => busy.destroyed);

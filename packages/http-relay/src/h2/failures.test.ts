@@ -52,10 +52,9 @@ describe('a gRPC request that fails', () => {
   });
 
   it('goes elsewhere when nobody listens, and fails when nobody listens there either', async () => {
-    const closed = await rig.server({});
-    closed.stop();
-    const well = await between(closed.port, (await rig.server({})).port);
-    const ill = await between(closed.port, closed.port);
+    const nobody = 1; // never given out by the system, as the port of a server that has stopped may be
+    const well = await between(nobody, (await rig.server({})).port);
+    const ill = await between(nobody, nobody);
 
     expect((await rig.grpc(well.port).infer('iris')).length).toBe(6);
     expect(well.failures).toEqual(['connect']);

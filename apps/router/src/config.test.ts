@@ -33,6 +33,29 @@ describe('parseConfig', () => {
     ]);
   });
 
+  it('reads durations, sizes and shares, and refuses what is none', () => {
+    const { config } = parseConfig({}, [
+      '--head-timeout=500ms',
+      '--body-max=16Mi',
+      '--trace-ratio=off',
+      '--concurrency=5',
+    ]);
+    const { problems } = parseConfig({}, [
+      ...['--head-timeout=10', '--body-max=big', '--access-log=2', '--trace-ratio=maybe', '--tls-cert=a'],
+    ]);
+
+    expect(config).toMatchObject({
+      limits: { headTimeoutMs: 500, idleTimeoutMs: 60_000, bodySizeMax: 16 * 2 ** 20 },
+      serviceLimits: { concurrency: 5, modelConcurrency: Number.POSITIVE_INFINITY },
+      traceRatio: undefined,
+      accessLogRatio: 0.01,
+      tls: undefined,
+    });
+    expect(problems.map((problem) => problem.split(' ')[0])).toEqual([
+      ...['--head-timeout', '--body-max', '--access-log', '--trace-ratio', '--tls-cert'],
+    ]);
+  });
+
   it('explains every setting', () => {
     expect(helpText()).toMatch(/--ops-port .*9090.*ROUNDHOUSE_TOKEN_FILE/s);
   });

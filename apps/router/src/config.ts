@@ -1,7 +1,22 @@
+import type { Limits } from '@roundhouse/http-relay';
 import { z } from 'zod/mini';
+import type { ServiceLimits } from './service.ts';
 
 const port = z.coerce.number().check(z.int(), z.minimum(0), z.maximum(65_535));
 const text = z.string().check(z.minLength(1));
+const count = z.coerce.number().check(z.int(), z.minimum(0));
+const share = z.coerce.number().check(z.minimum(0), z.maximum(1));
+
+const unitMs = { ms: 1, s: 1_000, m: 60_000 } as const;
+const duration = z.pipe(
+  z.string().check(z.regex(/^[1-9]\d{0,6}(ms|s|m)$/)),
+  z.transform((value) => Number.parseInt(value, 10) * unitMs[value.replace(/^\d+/, '') as keyof typeof unitMs]),
+);
+const unitBytes = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 } as const;
+const size = z.pipe(
+  z.string().check(z.regex(/^\d{1,12}(Ki|Mi|Gi)?$/)),
+  z.transform((value) => Number.parseInt(value, 10) * unitBytes[value.replace(/^\d+/, '') as keyof typeof unitBytes]),
+);
 
 type Setting = { readonly schema: z.ZodMiniType; readonly help: string; readonly fallback?: string };
 
@@ -16,6 +31,51 @@ const flags = {
   },
   'tls-key': { schema: z.string(), fallback: '', help: 'file with its key, PEM' },
   'ops-port': { schema: port, fallback: '9090', help: 'port of /healthz, /readyz, /metrics and /routes' },
+  'head-timeout': { schema: duration, fallback: '10s', help: 'for a request head, and for a TLS handshake' },
+  'idle-timeout': { schema: duration, fallback: '60s', help: 'for a client that sends or takes nothing' },
+  'response-timeout': {
+    schema: duration,
+    fallback: '300s',
+    help: 'until a server begins to answer; annotation roundhouse.dev/timeout',
+  },
+  'wait-timeout': { schema: duration, fallback: '30s', help: 'for a replica, or for its turn' },
+  'waiting-max': { schema: count, fallback: '1024', help: 'requests that may wait' },
+  'connections-max': { schema: count, fallback: '16384', help: 'client connections of one port' },
+  'requests-max': {
+    schema: count,
+    fallback: '8192',
+    help: 'requests under way, which services share fairly from half of it on',
+  },
+  'body-max': {
+    schema: size,
+    fallback: '0',
+    help: 'bytes of a body, or of one gRPC message; 0: any; annotation roundhouse.dev/max-body',
+  },
+  concurrency: {
+    schema: count,
+    fallback: '0',
+    help: 'requests under way for one service; 0: any; annotation roundhouse.dev/concurrency',
+  },
+  'model-concurrency': {
+    schema: count,
+    fallback: '0',
+    help: 'the same for one model; annotation roundhouse.dev/model-concurrency',
+  },
+  'auth-dir': {
+    schema: z.string(),
+    fallback: '',
+    help: 'directory with api-keys and issuers.json, for services that ask for credentials',
+  },
+  'access-log': {
+    schema: share,
+    fallback: '0.01',
+    help: 'share of requests in the log, 0 to 1; unless 0, those that fail (5xx) are too',
+  },
+  'trace-ratio': {
+    schema: z.union([z.literal('off'), share]),
+    fallback: '1',
+    help: 'share of "sampled" among the trace contexts made for requests without one; off: none is made',
+  },
   'log-level': {
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
     fallback: 'info',
@@ -51,6 +111,22 @@ export type Config = {
   /** Files; undefined: no TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly opsPort: number;
+  readonly limits: Pick<
+    Limits,
+    | 'headTimeoutMs'
+    | 'idleTimeoutMs'
+    | 'responseTimeoutMs'
+    | 'parkedMs'
+    | 'parkedMax'
+    | 'connectionsMax'
+    | 'bodySizeMax'
+  >;
+  /** Of services that say nothing else. */
+  readonly serviceLimits: ServiceLimits;
+  readonly requestsMax: number;
+  readonly authDir: string | undefined;
+  readonly accessLogRatio: number;
+  readonly traceRatio: number | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** host:port. */
   readonly controlAddress: string;
@@ -81,6 +157,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     tlsPort: flag['tls-port'],
     tls: cert === '' ? undefined : { cert, key },
     opsPort: flag['ops-port'],
+    ...limitsFrom(flag),
+    authDir: flag['auth-dir'] || undefined,
+    accessLogRatio: flag['access-log'],
+    traceRatio: flag['trace-ratio'] === 'off' ? undefined : flag['trace-ratio'],
     logLevel: flag['log-level'],
     controlAddress,
     controlServerName:
@@ -91,6 +171,29 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     zone: variable.ROUNDHOUSE_ZONE,
   };
   return { config, problems: [] };
+}
+
+function limitsFrom(flag: ValuesOf<typeof flags>) {
+  const orAny = (value: number) => value || Number.POSITIVE_INFINITY;
+  return {
+    limits: {
+      headTimeoutMs: flag['head-timeout'],
+      idleTimeoutMs: flag['idle-timeout'],
+      responseTimeoutMs: flag['response-timeout'],
+      parkedMs: flag['wait-timeout'],
+      parkedMax: flag['waiting-max'],
+      connectionsMax: flag['connections-max'],
+      bodySizeMax: orAny(flag['body-max']),
+    },
+    serviceLimits: {
+      concurrency: orAny(flag.concurrency),
+      modelConcurrency: orAny(flag['model-concurrency']),
+      queue: undefined,
+      bodyBytes: Number.POSITIVE_INFINITY,
+      timeoutMs: Number.POSITIVE_INFINITY,
+    },
+    requestsMax: flag['requests-max'],
+  };
 }
 
 export function helpText(): string {

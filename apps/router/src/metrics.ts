@@ -1,6 +1,6 @@
 import type { Clock } from '@roundhouse/base';
 import type { Exchange } from '@roundhouse/http-relay';
-import type { Model } from './route-table.ts';
+import type { Model } from './service.ts';
 
 const bucketsMs = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000] as const;
 
@@ -20,6 +20,8 @@ export type Gauges = {
   readonly connections: number;
   readonly inFlight: number;
   readonly parked: number;
+  /** Of those, requests that wait for their turn. */
+  readonly queued: number;
   readonly services: number;
   readonly models: number;
   readonly controlConnected: boolean;
@@ -27,6 +29,8 @@ export type Gauges = {
 
 export function createMetrics(clock: Clock): Metrics {
   const byService = new Map<string, Map<number, number>>();
+  /** Requests that were refused, or whose answer broke off, by reason. */
+  const reasons = new Map<string, number>();
   const latency = new Float64Array(bucketsMs.length + 1);
   let latencySumMs = 0;
 
@@ -40,6 +44,7 @@ export function createMetrics(clock: Clock): Metrics {
         byService.set(service, codes);
       }
       codes.set(exchange.status, (codes.get(exchange.status) ?? 0) + 1);
+      if (exchange.reason !== undefined) reasons.set(exchange.reason, (reasons.get(exchange.reason) ?? 0) + 1);
       const tookMs = clock.monotonic() - exchange.startedMs;
       latencySumMs += tookMs;
       let bucket = 0;
@@ -53,6 +58,10 @@ export function createMetrics(clock: Clock): Metrics {
         for (const [code, count] of codes) {
           lines.push(`roundhouse_router_requests_total{service="${service}",code="${code}"} ${count}`);
         }
+      }
+      lines.push('# TYPE roundhouse_router_failures_total counter');
+      for (const [reason, count] of reasons) {
+        lines.push(`roundhouse_router_failures_total{reason="${reason}"} ${count}`);
       }
       lines.push('# TYPE roundhouse_router_request_duration_seconds histogram');
       let total = 0;
@@ -68,6 +77,7 @@ export function createMetrics(clock: Clock): Metrics {
           client_connections: gauges.connections,
           requests_in_flight: gauges.inFlight,
           requests_parked: gauges.parked,
+          requests_queued: gauges.queued,
           services: gauges.services,
           models: gauges.models,
           control_connected: Number(gauges.controlConnected),

@@ -8,11 +8,14 @@ import {
   type RequestHead,
   type Upstream,
 } from '@roundhouse/http-relay';
-import { leastInFlight } from './policies/least-in-flight.ts';
-import { notLoaded, retryBudgetSpent, unknownHost, unknownModel, wrongProtocol } from './refusals.ts';
+import type { Admission } from './admission.ts';
+import type { Guard } from './auth/guard.ts';
+import { nearby } from './policies/least-in-flight.ts';
+import { notLoaded, retryBudgetSpent, tooManyWait, unknownHost, unknownModel, wrongProtocol } from './refusals.ts';
 import type { Replica } from './replica.ts';
 import { createRetryBudget } from './retry-budget.ts';
-import type { Model, RouteTable, Service } from './route-table.ts';
+import type { RouteTable } from './route-table.ts';
+import { type Model, Seat, type Service } from './service.ts';
 
 /** For how long a model that lost its last copy is expected back: an agent or a model server that restarts. */
 const returnMs = 30_000;
@@ -25,6 +28,10 @@ export type ProxyDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly table: RouteTable;
+  readonly admission: Admission;
+  readonly guard: Guard;
+  /** Requests that may wait at a time, of all services together. */
+  readonly waitingMax: number;
   /** Called once per request with the model it was for, where that is known. */
   onDone(exchange: Exchange, model: Model | undefined): void;
 };
@@ -36,8 +43,11 @@ export type RequestProxy = Required<Picker> & {
   wakeEarly(): void;
 };
 
-/** Decides where each request goes. An exchange's tag is its model, or the whole server where its path names none. */
-export function createProxy({ clock, random, table, onDone }: ProxyDeps): RequestProxy {
+/**
+ * Decides where each request goes. An exchange's tag is its model, or the whole server where its path names none; once the
+ * request is counted in, the model's seat.
+ */
+export function createProxy({ clock, random, table, admission, guard, waitingMax, onDone }: ProxyDeps): RequestProxy {
   const waiting = new Map<Service, Set<Exchange>>();
   const early = new Set<Exchange>();
   const budget = createRetryBudget(clock);
@@ -45,8 +55,20 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
   /** How many tries of a request lie before its last wait: what a replica said then may be wrong by now. */
   const outdatedTries = new Map<Exchange, number>();
 
+  let waitingInAll = 0;
+
+  const unwait = (service: Service, exchange: Exchange) => {
+    const exchanges = waiting.get(service);
+    if (!exchanges?.delete(exchange)) return;
+    waitingInAll--;
+    if (exchanges.size === 0) waiting.delete(service);
+  };
+
   const park = (service: Service, exchange: Exchange): Answer => {
     const exchanges = waiting.get(service);
+    // A service whose replicas are all away must not fill the room in which others' requests wait for a moment.
+    if (waitingInAll >= waitingMax / 2 && (exchanges?.size ?? 0) >= waitingMax / waiting.size) return tooManyWait;
+    waitingInAll++;
     if (exchanges === undefined) waiting.set(service, new Set([exchange]));
     else exchanges.add(exchange);
     if (exchange.tried.length > 0) outdatedTries.set(exchange, exchange.tried.length);
@@ -63,6 +85,7 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
     const exchanges = waiting.get(service);
     if (exchanges === undefined) return;
     waiting.delete(service);
+    waitingInAll -= exchanges.size;
     resumeAll(exchanges);
   };
 
@@ -72,7 +95,7 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
   const choose = (model: Model, exchange: Exchange): Answer => {
     const tried = exchange.tried.slice(outdatedTries.get(exchange) ?? 0);
     const usable = unless(tried);
-    const replica = leastInFlight(model.warm, usable, random) ?? model.cold.find(usable);
+    const replica = nearby(model.near, model.far, usable, random) ?? model.cold.find(usable);
     if (replica !== undefined) return replica.upstream;
     if (tried.length >= sendsMax || exchange.tried.length >= sendsInAllMax) return notLoaded(model);
     // What has copies, or had them a moment ago, or whose service has no replica at all yet, is worth waiting for.
@@ -90,11 +113,11 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
     pathCut(head, exchange) {
       const byHost = table.serviceByHost(head);
       if (byHost !== undefined) {
-        exchange.tag = byHost.server;
+        mark(exchange, byHost);
         return 0;
       }
       const { service, cut } = table.serviceByPath(head);
-      exchange.tag = service?.server;
+      mark(exchange, service);
       return table.ready ? cut : likelyCut(head);
     },
 
@@ -103,12 +126,22 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
         early.add(exchange);
         return 'parked';
       }
-      const service = (exchange.tag as Model | undefined)?.service;
+      const service = modelOf(exchange)?.service;
       if (service === undefined) return unknownHost(head);
+      const seated = exchange.tag instanceof Seat ? exchange.tag : undefined;
+      if (service.route.auth.length > 0 && seated === undefined) {
+        const answer = guard.check(service, head, exchange);
+        if (answer !== undefined) return answer;
+      }
       if (!(isV1(head.route) ? service.route.v1 : service.route.v2)) return wrongProtocol(service, head);
       const model = hasModel(head.route) ? table.model(service, head) : service.server;
       if (model === undefined) return unknownModel(service, head);
-      exchange.tag = model;
+      if (seated?.model !== model) {
+        if (seated !== undefined) admission.leave(seated);
+        exchange.tag = model;
+        const answer = admission.enter(model, exchange);
+        if (answer !== undefined) return answer;
+      }
       if (exchange.attempt === 0) budget.earn();
       else if (failureSent && !budget.spend()) return retryBudgetSpent;
       failureSent = false;
@@ -116,12 +149,17 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
     },
 
     elsewhere(upstream, status, exchange) {
-      const model = exchange.tag as Model;
+      const model = modelOf(exchange)!;
       const isOther = (replica: Replica) => replica.upstream !== upstream && !exchange.tried.includes(replica.upstream);
       if (exchange.tried.length + 1 >= sendsMax) return false;
       // 404: the agent has heard of a change before us, and waiting for our turn is worth it. Otherwise it knows the model
       // and says why it fails, which the client should read unless somebody else has it.
       return status === 404 || [...model.warm, ...model.cold].some((replica) => replica.usable && isOther(replica));
+    },
+
+    waitedTooLong(exchange) {
+      const model = modelOf(exchange);
+      return model && admission.waitedTooLong(model, exchange);
     },
 
     onFailure(upstream, failure) {
@@ -132,16 +170,30 @@ export function createProxy({ clock, random, table, onDone }: ProxyDeps): Reques
 
     onDone(exchange) {
       outdatedTries.delete(exchange);
-      const model = exchange.tag as Model | undefined;
+      const model = modelOf(exchange);
       if (model === undefined) early.delete(exchange);
       else {
-        waiting.get(model.service)?.delete(exchange);
+        unwait(model.service, exchange);
+        if (exchange.tag instanceof Seat) admission.leave(exchange.tag);
+        else admission.forget(model, exchange);
+        if (model.service.route.auth.length > 0) guard.forget(exchange);
         if (exchange.reason === undefined) (exchange.upstream?.tag as Replica | undefined)?.onAnswer();
       }
       onDone(exchange, model);
     },
   };
+
+  /** Notes the service that the request is for. One that is counted in stays so, unless its service is another by now. */
+  function mark(exchange: Exchange, service: Service | undefined) {
+    if (exchange.tag instanceof Seat) {
+      if (exchange.tag.model.service === service) return;
+      admission.leave(exchange.tag);
+    }
+    exchange.tag = service?.server;
+  }
 }
+
+const modelOf = ({ tag }: Exchange) => (tag instanceof Seat ? tag.model : (tag as Model | undefined));
 
 const isUsable = (replica: Replica) => replica.usable;
 

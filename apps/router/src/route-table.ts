@@ -1,40 +1,20 @@
 import type { wire } from '@roundhouse/control-protocol';
-import { ModelTable, type RequestHead } from '@roundhouse/http-relay';
+import { type Exchange, ModelTable, type RequestHead } from '@roundhouse/http-relay';
 import { rendezvousOrder } from './policies/rendezvous.ts';
 import type { Replica } from './replica.ts';
+import { type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
 
 /** `Residency.WARM` on the wire; the enum itself would load the protocol's library before it is needed. */
 const warm: wire.Residency.WARM = 1;
-
-/** One InferenceService as clients see it. */
-export type Service = {
-  readonly key: string;
-  /** Keeps its models apart from those of other services. */
-  readonly id: number;
-  route: wire.ServiceRoute;
-  readonly replicas: Map<string, Replica>;
-  readonly models: Map<string, Model>;
-  /** What a path without a model is for: any replica will do. */
-  readonly server: Model;
-};
-
-/** One model, with the replicas that hold it. */
-export type Model = {
-  readonly service: Service;
-  /** Empty for the server as a whole. */
-  readonly name: string;
-  copies: readonly { readonly replica: string; readonly residency: wire.Residency }[];
-  /** Those of `copies` whose replica is known: loaded, and assigned but not loaded (in the order to ask them). */
-  warm: readonly Replica[];
-  cold: readonly Replica[];
-  /** When the last copy went, in the clock's monotonic milliseconds; undefined if there was none yet. */
-  lostMs: number | undefined;
-};
 
 export type RouteTableDeps = {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly seed: number;
+  /** Where this router is; empty when unknown. */
+  readonly zone: string;
+  /** Of services that say nothing else. */
+  readonly limits: ServiceLimits;
   /** `address` is host:port. */
   openReplica(id: string, address: string): Replica;
   /** Something changed that requests of this service may wait for. */
@@ -54,6 +34,7 @@ export type RouteTable = {
 
 /** `/serving/<namespace>/<name>`: all prefixes have as many segments. */
 const prefixSegments = 3;
+const noReplicas: readonly Replica[] = [];
 const noService = { service: undefined, cut: 0 } as const;
 const hostSizeMax = 253;
 
@@ -74,6 +55,9 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       );
     const had = model.warm.length + model.cold.length;
     model.warm = of((residency) => residency === warm);
+    model.near = deps.zone === '' ? model.warm : model.warm.filter(({ zone }) => zone === deps.zone);
+    model.far =
+      model.near.length === model.warm.length ? noReplicas : model.warm.filter(({ zone }) => zone !== deps.zone);
     model.cold = rendezvousOrder(
       model.name,
       of((residency) => residency !== warm),
@@ -87,10 +71,11 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   };
 
   const setService = (route: wire.ServiceRoute) => {
-    const service = services.get(route.key) ?? newService(route, nextId++);
+    const service = services.get(route.key) ?? newService(route, nextId++, deps.limits);
     services.set(route.key, service);
     forget(service);
     service.route = route;
+    service.limits = limitsOf(route, deps.limits);
     for (const host of route.hosts) hosts.set(0, host, service);
     for (const prefix of route.pathPrefixes) prefixes.set(0, prefix, service);
     return service;
@@ -108,9 +93,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     const service = services.get(key);
     if (service === undefined) return undefined; // the stream sends services first
     let replica = service.replicas.get(id);
-    if (replica?.address !== dataAddress) {
+    if (replica?.address !== dataAddress || replica.zone !== zone) {
       removeReplica(id);
       replica = deps.openReplica(id, dataAddress);
+      replica.zone = zone;
       service.replicas.set(id, replica);
       serviceOfReplica.set(id, service);
       for (const model of service.models.values()) {
@@ -118,8 +104,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       }
       resolveServer(service);
     }
-    replica!.zone = zone;
-    replica!.draining = draining;
+    replica.draining = draining;
     return service;
   };
 
@@ -237,11 +222,26 @@ function prefixEnd(bytes: Uint8Array, start: number, end: number): number {
   return i;
 }
 
-function newService(route: wire.ServiceRoute, id: number): Service {
-  const service = { key: route.key, id, route, replicas: new Map(), models: new Map() } as Omit<Service, 'server'>;
-  return Object.assign(service, { server: newModel(service as Service, '') });
+/** What the service says, and the router's own for the rest. */
+function limitsOf({ limits }: wire.ServiceRoute, own: ServiceLimits): ServiceLimits {
+  return {
+    concurrency: limits?.concurrency || own.concurrency,
+    modelConcurrency: limits?.modelConcurrency || own.modelConcurrency,
+    queue: limits?.queue ?? own.queue,
+    bodyBytes: limits?.bodyBytes ? Number(limits.bodyBytes) : own.bodyBytes,
+    timeoutMs: limits?.timeoutMs || own.timeoutMs,
+  };
+}
+
+function newService(route: wire.ServiceRoute, id: number, limits: ServiceLimits): Service {
+  const load: ServiceLoad = { inFlight: 0, queued: 0, queues: new Set() };
+  const service = { key: route.key, id, route, replicas: new Map(), models: new Map(), limits, load };
+  return Object.assign(service, { server: newModel(service as unknown as Service, '') });
 }
 
 function newModel(service: Service, name: string): Model {
-  return { service, name, copies: [], warm: [], cold: [], lostMs: undefined };
+  const model = { service, name, copies: [], warm: [], near: [], far: [], cold: [], lostMs: undefined };
+  return Object.assign(model, {
+    load: { seat: new Seat(model as unknown as Model), inFlight: 0, queue: new Set<Exchange>() },
+  });
 }

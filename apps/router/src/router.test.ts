@@ -1,3 +1,4 @@
+import { type Fields, type Log, silentLog } from '@roundhouse/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { aModel, aReplica, aService, ask, cold, createRig, type Rig, until, warm } from './testing/rig.ts';
 
@@ -184,6 +185,58 @@ describe('router', () => {
 
     expect(answer).toMatchObject({ status: 404, headers: { 'x-roundhouse-reason': 'wrong-protocol' } });
     expect(answer.body).toContain('/v2/models/iris/infer');
+  });
+
+  it('prefers replicas in its own zone', async () => {
+    const [near, far] = [await rig.startAgent('near'), await rig.startAgent('far')];
+    const control = await rig.startControl();
+    rig.board.publish({
+      services: [aService()],
+      replicas: [
+        { ...aReplica(near), zone: 'z1' },
+        { ...aReplica(far), zone: 'z2' },
+      ],
+      models: [aModel('iris', { near: warm, far: warm })],
+    });
+    const { port, opsPort } = await rig.startRouter(control.port, [], { env: { ROUNDHOUSE_ZONE: 'z1' } });
+    await until(async () => (await ask(opsPort, { method: 'GET', path: '/readyz' })).status === 200);
+
+    const answers = [];
+    for (let n = 0; n < 20; n++) answers.push(await ask(port));
+    await near.stop();
+    answers.push(await ask(port));
+
+    expect(answers.map(({ body }) => body)).toEqual([...Array(20).fill('near'), 'far']);
+  });
+
+  it('notes a sample of requests, and every one that fails', async () => {
+    const lines: Fields[] = [];
+    const log: Log = { ...silentLog, info: (fields, text) => void (text === 'request' && lines.push(fields)) };
+    const control = await rig.startControl();
+    const agent = await rig.startAgent('a');
+    rig.board.publish({
+      services: [aService()],
+      replicas: [aReplica(agent)],
+      models: [aModel('iris', { a: warm }), aModel('rose', {})],
+    });
+    const all = await rig.startRouter(control.port, ['--access-log=1'], { log });
+    const failures = await rig.startRouter(control.port, ['--access-log=0.000001'], { log });
+    for (const { opsPort } of [all, failures]) {
+      await until(async () => (await ask(opsPort, { method: 'GET', path: '/readyz' })).status === 200);
+    }
+
+    await ask(all.port, { path: '/v1/models/iris:predict?key=secret' });
+    await ask(failures.port);
+    await ask(failures.port, { path: '/v1/models/rose:predict' });
+
+    expect(lines).toMatchObject([
+      {
+        ...{ service: 'default/examples', model: 'iris', status: 200, replica: 'a', client: '127.0.0.1' },
+        ...{ requestId: expect.stringMatching(/./), traceId: expect.stringMatching(/^[0-9a-f]{32}$/) },
+      },
+      { model: 'rose', status: 503, reason: 'no-replica' },
+    ]);
+    expect(JSON.stringify(lines)).not.toContain('secret');
   });
 
   it('counts what it does', async () => {

@@ -3,6 +3,10 @@ import { type Clock, type Random, within } from '@roundhouse/base';
 import type { RouteStream } from '@roundhouse/control-protocol';
 import { createRelay, type Relay, type TlsPort } from '@roundhouse/http-relay';
 import type { Log } from '@roundhouse/telemetry';
+import { createAccessLog } from './access-log.ts';
+import { createAdmission } from './admission.ts';
+import { createGuard } from './auth/guard.ts';
+import { followRules } from './auth/rules.ts';
 import type { Config } from './config.ts';
 import { followFiles } from './follow-files.ts';
 import { createMetrics } from './metrics.ts';
@@ -35,6 +39,8 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
   const table: RouteTable = createRouteTable({
     now: clock.monotonic,
     seed: Math.floor(random() * 2 ** 31),
+    zone: config.zone,
+    limits: config.serviceLimits,
     openReplica(id, address) {
       const upstream = relay.upstream(addressOf(address));
       const replica = new Replica(
@@ -48,12 +54,19 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
     },
     onChange: (service) => proxy.wake(service),
   });
-  const proxy = createProxy({ clock, random, table, onDone });
+  const rules = await followRules({ clock, log }, config.authDir);
+  const admission = createAdmission(config.requestsMax);
+  const accessLog = createAccessLog({ clock, random, log }, config.accessLogRatio);
+  const guard = createGuard(() => rules.current);
+  const waitingMax = config.limits.parkedMax;
+  const proxy = createProxy({ clock, random, table, admission, guard, waitingMax, onDone });
   const relay = createRelay({
     clock,
     random,
     name: 'roundhouse-router',
     edge: true,
+    limits: config.limits,
+    traceRatio: config.traceRatio,
     ...proxy,
   });
   const { port } = await relay.listen({ host: config.host, port: config.port });
@@ -97,6 +110,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
 
   function onDone(...[exchange, model]: Parameters<Parameters<typeof createProxy>[0]['onDone']>) {
     metrics.count(exchange, model);
+    accessLog(exchange, model);
     stream?.traffic(1, exchange.status >= 500 ? 1 : 0);
   }
 
@@ -106,6 +120,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
     return {
       ...relay.stats,
       inFlight: replicas.reduce((sum, { upstream }) => sum + upstream.inFlight, 0),
+      queued: admission.queued,
       services: services.length,
       models: services.reduce((sum, { models }) => sum + models.size, 0),
       controlConnected: stream?.connected ?? false,
@@ -114,7 +129,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
 
   async function run(signal: AbortSignal) {
     const control = new AbortController();
-    const running = [stream?.run(control.signal), tls?.run(control.signal)];
+    const running = [stream?.run(control.signal), tls?.run(control.signal), rules.run(control.signal)];
     await aborted(signal);
     stopping = true;
     log.info({}, 'stopping');

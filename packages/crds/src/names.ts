@@ -58,6 +58,17 @@ export const annotations = {
   sha256: 'roundhouse.dev/sha256',
   /** On a TrainedModel: the mounted Secret that its download uses. */
   secret: 'roundhouse.dev/secret',
+  /** On an InferenceService: bounds that each router keeps for it, for all its requests and for those of any one model. */
+  concurrency: 'roundhouse.dev/concurrency',
+  modelConcurrency: 'roundhouse.dev/model-concurrency',
+  /** On an InferenceService: requests that may wait for their turn. */
+  queue: 'roundhouse.dev/queue',
+  /** On an InferenceService: the size of one body, such as 16Mi. */
+  maxBody: 'roundhouse.dev/max-body',
+  /** On an InferenceService: how long its server may take to begin an answer, such as 30s. */
+  timeout: 'roundhouse.dev/timeout',
+  /** On an InferenceService: what routers ask of those who call it: api-key, jwt, or both with a comma. */
+  auth: 'roundhouse.dev/auth',
   /** On rendered children: the hash of what we rendered. */
   rendered: 'roundhouse.dev/rendered',
 } as const;

@@ -710,7 +710,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
         else this.end();
         break;
       case phases.waiting:
-        if (this.#parked) this.#refuse(refusals.parkedMs);
+        if (this.#parked) this.#refuse(this.#core.picker.waitedTooLong?.(this) ?? refusals.parkedMs);
         break;
       case phases.sent:
         if (this.#body.done) this.#retry('timeout');

@@ -69,6 +69,8 @@ export type Picker = {
    * or to pass the answer on, without its marker. A picker without this does not believe the marker.
    */
   elsewhere?(upstream: Upstream, status: number, exchange: Exchange): boolean;
+  /** A parked request has waited as long as it may: what its client is told, unless the relay's own words will do. */
+  waitedTooLong?(exchange: Exchange): Refusal | undefined;
   /** An upstream failed a request, which may be retried. */
   onFailure?(upstream: Upstream, failure: Failure, exchange: Exchange): void;
   /** Once for each request whose head was understood, whatever became of it. */

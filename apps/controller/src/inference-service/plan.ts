@@ -12,6 +12,7 @@ import type { Rendering } from './manifests/rendering.ts';
 import { capacityBytesOf } from './manifests/server.ts';
 import { serviceFor } from './manifests/service.ts';
 import { chooseRuntime, type Runtime } from './runtime.ts';
+import { unreadableIn } from './traffic.ts';
 
 /** Everything that decides what an InferenceService becomes. */
 export type Facts = {
@@ -55,7 +56,7 @@ export function planInferenceService({ names, service, spec, runtimes, secrets, 
     const trouble = { reason: 'InvalidPredictorSpec', message: problems.join('; ') };
     return { kind: 'blocked', trouble, unsupported: [], multiModel: undefined };
   }
-  const unsupported = unsupportedIn(parsed);
+  const unsupported = [...unsupportedIn(parsed), ...unreadableIn(service.annotations)];
   const resolved = resolvePredictor(parsed.predictor);
   const choice = chooseRuntime(resolved, runtimes);
   if ('reason' in choice) return { kind: 'blocked', trouble: choice, unsupported, multiModel: resolved.multiModel };

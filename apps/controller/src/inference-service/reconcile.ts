@@ -9,6 +9,7 @@ import { createHosts } from './hosts.ts';
 import { type Plan, planInferenceService } from './plan.ts';
 import { type Runtime, supportsFramework } from './runtime.ts';
 import { type DeploymentView, predictorHostFor, type StatusFacts, statusFor } from './status.ts';
+import { trafficFor } from './traffic.ts';
 import type { ServiceView } from './view.ts';
 
 export type Deps = {
@@ -232,7 +233,13 @@ function viewFor(
     addressUrl: status.address?.url ?? '',
     hosts: holder === undefined ? [host, predictorHostFor(host, name)] : [],
     pathPrefix: `/serving/${namespace}/${name}`,
+    traffic: trafficFor(object.metadata.annotations ?? {}, timeoutOf(object), runtime?.spec.protocolVersions),
   };
+}
+
+/** KServe's `timeout` of the predictor, whatever it is. */
+function timeoutOf({ spec }: Stored): unknown {
+  return (spec as { predictor?: { timeout?: unknown } } | undefined)?.predictor?.timeout;
 }
 
 function storedStatus({ status }: Stored): InferenceServiceStatus {

@@ -1,3 +1,5 @@
+import type { Traffic } from './traffic.ts';
+
 /** An InferenceService as its models, its replicas and routers see it. */
 export type ServiceView = {
   readonly uid: string;
@@ -17,4 +19,5 @@ export type ServiceView = {
   /** Without those that an older service has. */
   readonly hosts: readonly string[];
   readonly pathPrefix: string;
+  readonly traffic: Traffic;
 };

@@ -11,8 +11,7 @@ export type ModelRoute = { readonly service: string; readonly name: string; read
 
 export function serviceRouteFor({ key, view }: Service): ServiceRoute | undefined {
   if (view === undefined || view.multiModel === undefined) return undefined;
-  // The agents translate nothing: what the server speaks is decided by its runtime, and unknown runtimes get the benefit.
-  return { key, hosts: [...view.hosts], pathPrefixes: [view.pathPrefix], v1: true, v2: true, grpc: true };
+  return { key, hosts: [...view.hosts], pathPrefixes: [view.pathPrefix], ...view.traffic };
 }
 
 export function replicaRouteFor(service: Service, { id, dataAddress, zone, draining }: Replica): ReplicaRoute {

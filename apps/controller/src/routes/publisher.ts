@@ -36,7 +36,7 @@ export function createPublisher(board: Board): RouteChanges {
         if (told.delete(service.key)) board.publish({ removedServices: [service.key] });
         return;
       }
-      const text = JSON.stringify(route);
+      const text = JSON.stringify(route, (_, value) => (typeof value === 'bigint' ? `${value}` : value));
       if (before?.service === text) return;
       board.publish({ services: [route] });
       if (before !== undefined) {

@@ -46,6 +46,7 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     addressUrl: 'http://shared-predictor.default.svc.cluster.local',
     hosts: ['shared-default.example.com'],
     pathPrefix: '/serving/default/shared',
+    traffic: { v1: true, v2: true, grpc: true, auth: [] },
     ...change,
   };
 }

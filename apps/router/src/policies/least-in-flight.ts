@@ -1,6 +1,23 @@
 import type { Random } from '@roundhouse/base';
 import type { Replica } from '../replica.ts';
 
+/** A replica in another zone is preferred to one nearby that has more than twice its requests and these. */
+const zoneSlack = 4;
+
+/** The least busy of those nearby, unless they are much busier than those elsewhere, or none of them is usable. */
+export function nearby(
+  near: readonly Replica[],
+  far: readonly Replica[],
+  isUsable: (replica: Replica) => boolean,
+  random: Random,
+): Replica | undefined {
+  const here = leastInFlight(near, isUsable, random);
+  if (far.length === 0) return here;
+  const there = leastInFlight(far, isUsable, random);
+  if (here === undefined || there === undefined) return here ?? there;
+  return here.upstream.inFlight > there.upstream.inFlight * 2 + zoneSlack ? there : here;
+}
+
 /**
  * Two at random, and of these the one with fewer requests in flight: nearly as even as asking all, and herds of routers do
  * not run to the same replica. Where one of the two is not usable, the least busy of all that are. Undefined when none is.

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Replica } from '../replica.ts';
 import { createRetryBudget } from '../retry-budget.ts';
-import { leastInFlight } from './least-in-flight.ts';
+import { leastInFlight, nearby } from './least-in-flight.ts';
 import { rendezvousOrder } from './rendezvous.ts';
 
 const relay = createRelay({ clock: systemClock, random: systemRandom, name: 'test', pick: () => 'parked' });
@@ -38,6 +38,30 @@ describe('leastInFlight', () => {
         if (usable.length > 1) expect(busier.length).toBeGreaterThan(1);
       }),
     );
+  });
+});
+
+describe('nearby', () => {
+  const choose = (near: readonly number[], far: readonly number[]) => {
+    const [here, there] = [near, far].map((loads, zone) => loads.map((load, n) => aReplica(`${zone}${n}`, load)));
+    return nearby(here!, there!, (replica) => replica.usable, systemRandom)?.id[0];
+  };
+
+  it.each<[string, readonly number[], readonly number[], string | undefined]>([
+    ['stays in the zone while that is no more than twice as busy', [10, 10], [3, 3], '0'],
+    ['leaves it when it is much busier', [11, 11], [3, 3], '1'],
+    ['stays when all are idle', [0], [0, 0, 0], '0'],
+    ['leaves it when nobody is there', [], [9], '1'],
+    ['stays when nobody is elsewhere', [99], [], '0'],
+    ['finds nobody when there is nobody', [], [], undefined],
+  ])('%s', (_, near, far, zone) => {
+    expect(choose(near, far)).toBe(zone);
+  });
+
+  it('leaves the zone when those in it cannot be used', () => {
+    const [here, there] = [Object.assign(aReplica('a'), { draining: true }), aReplica('b')];
+
+    expect(nearby([here], [there], (replica) => replica.usable, systemRandom)).toBe(there);
   });
 });
 

@@ -49,8 +49,13 @@ export async function createRig() {
       stops.push(() => server.close());
       return server;
     },
-    async startRouter(controlPort: number, flags: readonly string[] = [], log: Log = silentLog) {
+    async startRouter(
+      controlPort: number,
+      flags: readonly string[] = [],
+      { log = silentLog, env: more = {} }: { readonly log?: Log; readonly env?: Readonly<Record<string, string>> } = {},
+    ) {
       const env = {
+        ...more,
         ROUNDHOUSE_CONTROL_ADDRESS: `127.0.0.1:${controlPort}`,
         ROUNDHOUSE_CONTROL_SERVER_NAME: serverName,
         ROUNDHOUSE_CA_FILE: join(directory, 'ca.crt'),

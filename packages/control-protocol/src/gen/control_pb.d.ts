@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_control: GenFile;
 
 /**
- * Where a state message stands in its sequence. A snapshot starts at base_revision 0 and may take several chunks; the state
+ * Where a state message stands in its sequence. A snapshot may take several chunks, which base_revision counts from 0; the state
  * changes hands only when the last of them is there. A delta is one message.
  *
  * @generated from message roundhouse.control.v1.Revision
@@ -897,6 +897,20 @@ export declare type ServiceRoute = Message<"roundhouse.control.v1.ServiceRoute">
    * @generated from field: bool grpc = 6;
    */
   grpc: boolean;
+
+  /**
+   * what is absent is the router's own default
+   *
+   * @generated from field: roundhouse.control.v1.ServiceLimits limits = 7;
+   */
+  limits?: ServiceLimits | undefined;
+
+  /**
+   * each lets a request in: api-key, jwt; what a router does not know lets nobody in. Empty: open
+   *
+   * @generated from field: repeated string auth = 8;
+   */
+  auth: string[];
 };
 
 /**
@@ -904,6 +918,54 @@ export declare type ServiceRoute = Message<"roundhouse.control.v1.ServiceRoute">
  * Use `create(ServiceRouteSchema)` to create a new message.
  */
 export declare const ServiceRouteSchema: GenMessage<ServiceRoute>;
+
+/**
+ * Bounds of one service, each in every router by itself.
+ *
+ * @generated from message roundhouse.control.v1.ServiceLimits
+ */
+export declare type ServiceLimits = Message<"roundhouse.control.v1.ServiceLimits"> & {
+  /**
+   * requests under way
+   *
+   * @generated from field: optional uint32 concurrency = 1;
+   */
+  concurrency?: number | undefined;
+
+  /**
+   * of those, for any one model
+   *
+   * @generated from field: optional uint32 model_concurrency = 2;
+   */
+  modelConcurrency?: number | undefined;
+
+  /**
+   * requests that wait for their turn beyond that
+   *
+   * @generated from field: optional uint32 queue = 3;
+   */
+  queue?: number | undefined;
+
+  /**
+   * of one request, or of one message of gRPC
+   *
+   * @generated from field: optional uint64 body_bytes = 4;
+   */
+  bodyBytes?: bigint | undefined;
+
+  /**
+   * from the end of a request to the head of its answer
+   *
+   * @generated from field: optional uint32 timeout_ms = 5;
+   */
+  timeoutMs?: number | undefined;
+};
+
+/**
+ * Describes the message roundhouse.control.v1.ServiceLimits.
+ * Use `create(ServiceLimitsSchema)` to create a new message.
+ */
+export declare const ServiceLimitsSchema: GenMessage<ServiceLimits>;
 
 /**
  * @generated from message roundhouse.control.v1.ReplicaRoute

@@ -424,7 +424,8 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
 
   onDeadline(): void {
     if (this.#phase === phases.reading) this.#refuse(refusals.bodyTimeout);
-    else if (this.#phase === phases.waiting) this.#refuse(refusals.parkedMs);
+    else if (this.#phase === phases.waiting)
+      this.#refuse(this.#session.core.picker.waitedTooLong?.(this) ?? refusals.parkedMs);
     else if (this.#phase === phases.sent) this.#retry('timeout');
     else this.#stall();
   }

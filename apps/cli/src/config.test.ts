@@ -17,6 +17,20 @@ describe('the command line', () => {
     });
   });
 
+  it('takes the URL of a server with or without its scheme, and gRPC where the URL points unless told', () => {
+    const conformance = (...argv: string[]) => parse('conformance', '-m', 'iris', ...argv);
+
+    expect(conformance('127.0.0.1:8080')).toMatchObject({
+      command: { url: new URL('http://127.0.0.1:8080'), model: 'iris', grpc: '127.0.0.1:8080', protocols: undefined },
+    });
+    expect(conformance('https://models.example.com/serving/a/b')).toMatchObject({
+      command: { url: new URL('https://models.example.com/serving/a/b'), grpc: 'models.example.com:443' },
+    });
+    expect(conformance('h:1', '--grpc', 'h:2', '--protocols', 'v1, grpc', '--host', 'a')).toMatchObject({
+      command: { grpc: 'h:2', protocols: ['v1', 'grpc'], host: 'a' },
+    });
+  });
+
   it('reports every mistake at once, each with the way out', () => {
     expect(parse('up', '--port', 'eighty', '--tail', '5', 'now')).toEqual({
       problems: [
@@ -32,6 +46,10 @@ describe('the command line', () => {
     [['predict'], /"predict" needs the name of a model/],
     [['predict', 'm', '--protocol', 'v3'], /--protocol is v1 or v2/],
     [['status', '-o', 'yaml'], /-o is text or json/],
+    [['conformance'], /needs the URL of a model server/],
+    [['conformance', 'http://'], /"http:\/\/" is no URL/],
+    [['conformance', 'host:1'], /needs --model/],
+    [['conformance', 'host:1', '-m', 'x', '--protocols', 'v1,v3'], /--protocols is a list of v1, .*; there is no "v3"/],
     [['status', '--frobnicate'], /"roundhouse --help" lists the options/],
   ])('%j is refused', (argv, message) => {
     const parsed = parseCommand(argv, '/checkout');

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type Surface, surfaces } from '@roundhouse/v2-protocol';
 
 export type Output = 'text' | 'json';
 
@@ -40,6 +41,18 @@ export type Command =
       readonly follow: boolean;
       readonly tail: number;
     }
+  | {
+      readonly kind: 'conformance';
+      readonly output: Output;
+      readonly url: URL;
+      readonly model: string;
+      /** Sent as `Host` and `:authority`. */
+      readonly host: string | undefined;
+      /** Host and port of gRPC. */
+      readonly grpc: string;
+      readonly protocols: readonly Surface[] | undefined;
+      readonly data: string | undefined;
+    }
   | { readonly kind: 'down'; readonly dataDirectory: string; readonly output: Output };
 
 export type Parsed = { readonly command: Command } | { readonly problems: readonly string[] };
@@ -53,6 +66,10 @@ const options = {
   output: { type: 'string', short: 'o' },
   data: { type: 'string', short: 'd' },
   protocol: { type: 'string' },
+  protocols: { type: 'string' },
+  model: { type: 'string', short: 'm' },
+  host: { type: 'string' },
+  grpc: { type: 'string' },
   container: { type: 'string', short: 'c' },
   follow: { type: 'boolean', short: 'f' },
   tail: { type: 'string' },
@@ -69,6 +86,7 @@ const known: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
   get: ['data-dir', 'output', 'namespace'],
   predict: ['data-dir', 'output', 'namespace', 'data', 'protocol'],
   logs: ['data-dir', 'namespace', 'container', 'follow', 'tail'],
+  conformance: ['output', 'model', 'host', 'grpc', 'protocols', 'data'],
   down: ['data-dir', 'output'],
 };
 
@@ -143,6 +161,9 @@ function commandFor(
         protocol: protocol === 'v1' ? 'v1' : 'v2',
       };
     }
+    case 'conformance':
+      expect(['the URL of a model server'], 1);
+      return conformanceFor(rest[0], values, output, problems);
     case 'logs':
       expect(['the name of a model or a pod'], 1);
       return {
@@ -156,6 +177,32 @@ function commandFor(
       };
   }
   return undefined;
+}
+
+function conformanceFor(
+  text: string | undefined,
+  values: Values,
+  output: Output,
+  problems: string[],
+): Command | undefined {
+  const url = URL.parse(/^https?:\/\//.test(text ?? '') ? (text ?? '') : `http://${text}`);
+  if (text !== undefined && url === null) problems.push(`"${text}" is no URL; give one such as http://127.0.0.1:8080`);
+  if (values.model === undefined) problems.push('"conformance" needs --model, the name of a model that is loaded');
+  const named = values.protocols?.split(',').map((each) => each.trim());
+  for (const each of named ?? [])
+    if (!(surfaces as readonly string[]).includes(each))
+      problems.push(`--protocols is a list of ${surfaces.join(', ')}; there is no "${each}"`);
+  if (url === null || values.model === undefined) return undefined;
+  return {
+    kind: 'conformance',
+    output,
+    url,
+    model: values.model,
+    host: values.host,
+    grpc: values.grpc ?? `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`,
+    protocols: named as readonly Surface[] | undefined,
+    data: values.data,
+  };
 }
 
 function outputOf(text: string | undefined, problems: string[]): Output {

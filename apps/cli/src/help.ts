@@ -4,12 +4,13 @@ const texts: Readonly<Record<string, string>> = {
 
 Usage: roundhouse COMMAND [OPTIONS]      (in a checkout: npm run -s roundhouse -- COMMAND [OPTIONS])
 
-  up        start a local cluster with everything in it; the same as "npm start"
-  status    what runs: services, replicas, models and their states
-  get       list objects: services, models, runtimes, pods, events
-  predict   send one request to a model and print the answer
-  logs      what the agents say about a model, or a pod's log
-  down      stop the local cluster that runs in the data directory
+  up           start a local cluster with everything in it; the same as "npm start"
+  status       what runs: services, replicas, models and their states
+  get          list objects: services, models, runtimes, pods, events
+  predict      send one request to a model and print the answer
+  logs         what the agents say about a model, or a pod's log
+  conformance  hold a model server, ours or not, against the rules of V1 and V2
+  down         stop the local cluster that runs in the data directory
 
 Options of all commands:
   --data-dir DIR   where the local cluster keeps its state (default: .roundhouse in the checkout)
@@ -42,6 +43,19 @@ Example: roundhouse predict iris-onnx`,
 
 For a model: the lines that every agent of its service wrote about it. For a pod: its log, container "agent" unless -c says
 otherwise. Example: roundhouse logs iris-onnx`,
+  conformance: `Usage: roundhouse conformance URL --model NAME [--grpc HOST:PORT] [--host NAME] [--protocols LIST] [-d FILE|JSON|-] [-o json]
+
+Sends requests to a model server, right and wrong ones, and prints one line per rule: pass, fail or skip, what is expected, and the
+place in the specification. A failure is shown with what was sent and what came. Exits with 1 when a rule fails. The model has to
+be loaded; its inputs are made from its metadata.
+
+  -m, --model NAME   the model to ask
+  --grpc HOST:PORT   where gRPC is served (default: where the URL points)
+  --host NAME        sent as the host, for a router that tells services by it
+  --protocols LIST   of v1, v2, binary, grpc, stream, repository: these must be offered. Default: what the server offers, but not
+                     "repository", whose rules unload the model and load it again
+  -d FILE|JSON|-     a V2 request that the model takes, where its metadata does not say or zeros are no input for it
+Example: roundhouse conformance http://127.0.0.1:8080 --host shared-default.example.com --model iris-onnx`,
   down: `Usage: roundhouse down [--data-dir DIR] [-o json]
 
 Stops the local cluster of the data directory and waits until all its processes are gone. Nothing applied is lost.`,

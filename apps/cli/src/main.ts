@@ -33,7 +33,7 @@ try {
 process.exit();
 
 function run(command: Command, signal: AbortSignal): Promise<number> | number {
-  const client = () => clusterClient(readConnection(command.kind === 'help' ? '' : dataDirectoryOf(command)));
+  const client = () => clusterClient(readConnection(dataDirectoryOf(command)));
   switch (command.kind) {
     case 'help':
       print(helpFor(command.topic));
@@ -53,10 +53,26 @@ function run(command: Command, signal: AbortSignal): Promise<number> | number {
       const { routerUrl } = readState(command.dataDirectory);
       return predict({ client: client(), print, routerUrl, examplesDirectory, standardInput }, command, signal);
     }
+    case 'conformance':
+      return conformanceOf(command, signal);
     case 'logs':
       return logs({ client: client(), print }, command, signal);
     case 'down':
       return down({ clock: systemClock, print }, command, signal);
+  }
+}
+
+/** Loaded when it is asked for: it brings the gRPC library along. */
+async function conformanceOf(command: Command & { kind: 'conformance' }, signal: AbortSignal): Promise<number> {
+  const [{ conformance }, { openTransport }] = await Promise.all([
+    import('./commands/conformance.ts'),
+    import('./conformance-transport.ts'),
+  ]);
+  const transport = openTransport(systemClock, command, signal);
+  try {
+    return await conformance({ transport, print, standardInput: () => readFileSync(0, 'utf8') }, command, signal);
+  } finally {
+    await transport.close();
   }
 }
 

@@ -1,3 +1,4 @@
+export { type Surface, surfaces } from './conformance/rule.ts';
 export { type DataType, dataTypes, layoutOf, type TensorData } from './data-type.ts';
 export { grpcCodeOf, httpStatusOf, InferenceError, type InferenceErrorCode, invalid } from './errors.ts';
 export {

@@ -23,6 +23,7 @@ export type GrpcClient = {
   stream(
     requests: readonly Uint8Array[],
     metadata?: Readonly<Record<string, string>>,
+    method?: string,
   ): Promise<{ readonly answers: readonly Uint8Array[]; readonly failure: ServiceError | undefined }>;
   close(): void;
 };
@@ -54,11 +55,11 @@ export function openGrpcClient(port: number): GrpcClient {
       return fromBinary(output, await send(`/${GRPCInferenceService.typeName}/${wireName}`, bytes)) as never;
     },
     send,
-    stream(requests, metadata = {}) {
+    stream(requests, metadata = {}, method = 'ModelStreamInfer') {
       const headers = new Metadata();
       for (const [key, value] of Object.entries(metadata)) headers.set(key, value);
       const call = client.makeBidiStreamRequest(
-        `/${GRPCInferenceService.typeName}/ModelStreamInfer`,
+        `/${GRPCInferenceService.typeName}/${method}`,
         (message: Uint8Array) => Buffer.from(message),
         (message: Buffer) => message,
         headers,

@@ -25,6 +25,7 @@ const classes: Readonly<Record<string, readonly [FailureClass, string]>> = {
   'server/busy': ['transient', 'ServerBusy'],
   'server/broke-off': ['transient', 'ServerBrokeOff'],
   'server/unreachable': ['transient', 'ServerUnreachable'],
+  'server/no-space': ['no-space', 'NoSpace'],
   'server/rejected': ['invalid', 'ModelRejected'],
 };
 

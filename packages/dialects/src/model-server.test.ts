@@ -45,6 +45,15 @@ describe('openModelServer', () => {
     await expect(server.load('iris', signal)).rejects.toMatchObject({ code: 'server/busy' });
   });
 
+  it('tells a server without memory for the model from one that rejects it', async () => {
+    fake.script('POST /v2/repository/models/iris/load', { status: 507, body: '{"error":"needs 144 MB"}' });
+
+    await expect(server.load('iris', signal)).rejects.toMatchObject({
+      code: 'server/no-space',
+      message: expect.stringMatching(/needs 144 MB/),
+    });
+  });
+
   it('never asks for a model whose name the server cannot hold', async () => {
     await expect(server.load('../iris', signal)).rejects.toMatchObject({ code: 'server/rejected' });
 

@@ -8,9 +8,15 @@ export type ServerAddress = { readonly port: number; readonly socketPath?: strin
 
 /**
  * `server/unreachable`: nobody listens. `server/broke-off`: it went away, or the deadline passed, while it worked.
- * `server/busy`: refused, may work later. `server/rejected`: refused for what the model is.
+ * `server/busy`: refused, may work later. `server/no-space`: refused for want of memory. `server/rejected`: refused for what the
+ * model is.
  */
-export type ServerErrorCode = 'server/unreachable' | 'server/broke-off' | 'server/busy' | 'server/rejected';
+export type ServerErrorCode =
+  | 'server/unreachable'
+  | 'server/broke-off'
+  | 'server/busy'
+  | 'server/no-space'
+  | 'server/rejected';
 
 /** The repository calls of one model server. Each has a deadline of its own besides the caller's signal. */
 export type ModelServer = {
@@ -158,8 +164,14 @@ async function readText(body: IncomingMessage): Promise<string> {
 }
 
 function refused(dialect: Dialect, what: string, answer: Answer): CodedError<ServerErrorCode> {
-  const code = dialect.isTransient(answer) ? 'server/busy' : 'server/rejected';
+  const code = refusalCodeOf(dialect, answer);
   return serverError(code, `the model server refused to ${what} (${answer.status}): ${errorTextOf(answer)}`);
+}
+
+function refusalCodeOf(dialect: Dialect, answer: Answer): ServerErrorCode {
+  // "Insufficient Storage" (RFC 4918, section 11.5) says the same from whatever server it comes.
+  if (answer.status === 507) return 'server/no-space';
+  return dialect.isTransient(answer) ? 'server/busy' : 'server/rejected';
 }
 
 function unreachable(error: unknown, call: string, timeoutMs: number): CodedError<ServerErrorCode> {

@@ -1,12 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemClock } from '@roundhouse/base';
 import { type Model, ModelRefused } from '../../apps/model-server/src/model.ts';
 import { parseLightgbm } from '../../apps/model-server/src/runtimes/lightgbm/load.ts';
+import { type TabularDeps, tabularModel } from '../../apps/model-server/src/runtimes/tabular-model.ts';
 import { parseXgboost } from '../../apps/model-server/src/runtimes/xgboost/load.ts';
 import type { Target, TargetGroup } from '../frame/target.ts';
 
 const fixtures = join(import.meta.dirname, '../../apps/model-server/fixtures');
 const sizeBytesMax = 48 * 1024;
+
+const deps: TabularDeps = {
+  clock: systemClock,
+  pool: { ask: () => Promise.reject(new Error('three rows of a file this small are predicted on the spot')) },
+};
 
 function filesOf(format: string, pattern: RegExp): Uint8Array[] {
   const names = readdirSync(join(fixtures, format)).filter((name) => pattern.test(name));
@@ -54,7 +61,7 @@ const ubjson: Target = {
     'N',
     'C',
   ],
-  run: (input) => opened(() => parseXgboost(Buffer.from(input))),
+  run: (input) => opened(() => tabularModel(deps, parseXgboost(Buffer.from(input)))),
 };
 
 const xgboostJson: Target = {
@@ -71,7 +78,7 @@ const xgboostJson: Target = {
     '"-1"',
     'null',
   ],
-  run: (input) => opened(() => parseXgboost(Buffer.from(input))),
+  run: (input) => opened(() => tabularModel(deps, parseXgboost(Buffer.from(input)))),
 };
 
 const lightgbm: Target = {
@@ -89,7 +96,7 @@ const lightgbm: Target = {
     'inf',
     'nan',
   ],
-  run: (input) => opened(() => parseLightgbm(Buffer.from(input).toString('utf8'))),
+  run: (input) => opened(() => tabularModel(deps, parseLightgbm(Buffer.from(input).toString('utf8')))),
 };
 
 export const group: TargetGroup = {

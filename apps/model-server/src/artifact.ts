@@ -11,6 +11,9 @@ export type Artifact = {
   readonly format: Format;
   readonly version: string;
   readonly sizeBytes: number;
+  /** With `ino`: whether the file is still the one that was looked at. */
+  readonly mtimeMs: number;
+  readonly ino: number;
 };
 
 const modelExtensions = ['.onnx', '.bst', '.ubj', '.json', '.model', '.xgb', '.txt', '.lgb'];
@@ -76,14 +79,14 @@ function pickled(name: string): ModelRefused {
 }
 
 async function inspect(path: string, version: string): Promise<Artifact> {
-  const { size: sizeBytes } = await stat(path);
+  const { size: sizeBytes, mtimeMs, ino } = await stat(path);
   const name = path.slice(path.lastIndexOf('/') + 1);
   if (sizeBytes === 0) throw corrupt(`${name} is empty`);
   const file = await open(path);
   try {
     const head = Buffer.alloc(Math.min(sizeBytes, 64));
     await file.read(head, 0, head.length, 0);
-    return { path, format: formatOf(name, head), version, sizeBytes };
+    return { path, format: formatOf(name, head), version, sizeBytes, mtimeMs, ino };
   } finally {
     await file.close();
   }

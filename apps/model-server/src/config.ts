@@ -9,6 +9,10 @@ export type Config = {
   /** gRPC is served only where it is asked for. */
   readonly grpcPort: number | undefined;
   readonly socket: string | undefined;
+  /** Undefined: what the container, or else the machine, has. */
+  readonly memoryLimitBytes: number | undefined;
+  /** Largest request. Undefined: what the memory limit lets be read without danger. */
+  readonly bodyLimitBytes: number | undefined;
 };
 
 const options = {
@@ -17,6 +21,8 @@ const options = {
   'http-port': { type: 'string', default: '8080' },
   'grpc-port': { type: 'string' },
   socket: { type: 'string' },
+  'memory-limit': { type: 'string' },
+  'body-limit': { type: 'string' },
 } as const;
 
 /** Reads the command line. Reports every problem at once. */
@@ -36,8 +42,34 @@ export function parseConfig(argv: readonly string[]): { config: Config } | { pro
   };
   const httpPort = portOf('http-port', values['http-port']);
   const grpcPort = values['grpc-port'] === undefined ? undefined : portOf('grpc-port', values['grpc-port']);
+  const sizeOf = (name: 'memory-limit' | 'body-limit'): number | undefined => {
+    const text = values[name];
+    const bytes = text === undefined ? undefined : bytesOf(text);
+    if (bytes !== undefined && !(bytes > 0)) problems.push(`--${name} takes a size such as 512Mi or 2G, not "${text}"`);
+    return bytes;
+  };
+  const memoryLimitBytes = sizeOf('memory-limit');
+  const bodyLimitBytes = sizeOf('body-limit');
   if (values['model-dir'] === '') problems.push('--model-dir is empty');
   if (problems.length > 0) return { problems };
   const socket = values.socket === undefined ? undefined : resolve(values.socket);
-  return { config: { modelDirectory: resolve(values['model-dir']), host: values.host, httpPort, grpcPort, socket } };
+  const modelDirectory = resolve(values['model-dir']);
+  return {
+    config: { modelDirectory, host: values.host, httpPort, grpcPort, socket, memoryLimitBytes, bodyLimitBytes },
+  };
+}
+
+const units: Readonly<Record<string, number>> = {
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+};
+
+/** As Kubernetes writes sizes; NaN where it is none. */
+function bytesOf(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)(Ki|Mi|Gi|k|M|G)?$/.exec(text) ?? [];
+  return number === '' ? Number.NaN : Math.floor(Number(number) * (units[unit] ?? 1));
 }

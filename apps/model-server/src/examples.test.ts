@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   decodeInferRequest,
   decodeInferResponse,
+  decodeV1Request,
   encodeInferResponse,
   encodeV1Response,
 } from '@roundhouse/v2-protocol';
@@ -16,7 +17,7 @@ const names = readdirSync(join(examples, 'models')).sort();
 
 describe('the examples', () => {
   const repository = openRepository(join(examples, 'models'));
-  const inference = createInference(repository);
+  const inference = createInference(repository, { decodeV1Request });
 
   it.each(names)('%s answers what the native library answered, over V1 and V2', async (name) => {
     const { request, response, toleranceRelative } = JSON.parse(

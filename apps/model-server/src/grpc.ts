@@ -2,16 +2,12 @@ import { type DescMethodUnary, fromJson, type JsonValue, type MessageShape, toBi
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { messageOf } from '@roundhouse/base';
 import { grpcCodeOf, InferenceError } from '@roundhouse/v2-protocol';
-import {
-  decodeGrpcRequest,
-  decodeMessage,
-  encodeGrpcResponse,
-  GRPCInferenceService,
-} from '@roundhouse/v2-protocol/grpc';
+import { decodeMessage, GRPCInferenceService } from '@roundhouse/v2-protocol/grpc';
+import { createGrpcCodec, type GrpcCodec } from './codec.ts';
 import { streamOf } from './grpc-stream.ts';
 import { measured } from './measure.ts';
 import { ModelRefused } from './model.ts';
-import { bodyBytesMax, type ServeDeps } from './route.ts';
+import type { ServeDeps } from './route.ts';
 import { createV2, serverMetadata } from './v2.ts';
 
 export type GrpcServer = { readonly port: number; close(): Promise<void> };
@@ -26,12 +22,13 @@ type Handler = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 /** Serves inference.GRPCInferenceService. Resolves when it listens. */
 export async function serveGrpc(deps: ServeDeps, host: string, port: number): Promise<GrpcServer> {
+  const codec = await createGrpcCodec(deps.pool);
   const server = new Server({
-    'grpc.max_receive_message_length': bodyBytesMax,
+    'grpc.max_receive_message_length': deps.bodyBytesMax,
     'grpc.max_concurrent_streams': streamsMax,
     'grpc.enable_channelz': 0,
   });
-  const handlers = handlersFor(deps);
+  const handlers = handlersFor(deps, codec);
   for (const [name, handler] of Object.entries(handlers)) {
     const { name: wireName } = GRPCInferenceService.method[name as keyof typeof GRPCInferenceService.method];
     const path = `/${GRPCInferenceService.typeName}/${wireName}`;
@@ -71,7 +68,7 @@ function unary(handler: Handler) {
 
 type UnaryName = Exclude<keyof typeof GRPCInferenceService.method, 'modelStreamInfer'>;
 
-function handlersFor(deps: ServeDeps): Record<UnaryName, Handler> {
+function handlersFor(deps: ServeDeps, codec: GrpcCodec): Record<UnaryName, Handler> {
   const { method } = GRPCInferenceService;
   const v2 = createV2(deps.repository);
   return {
@@ -82,7 +79,7 @@ function handlersFor(deps: ServeDeps): Record<UnaryName, Handler> {
       ready: await isReady(v2, name, versionOf(version)),
     })),
     modelMetadata: answer(method.modelMetadata, ({ name, version }) => v2.metadata(name, versionOf(version))),
-    modelInfer: (bytes) => infer(deps, bytes),
+    modelInfer: (bytes) => infer(deps, codec, bytes),
     modelStatistics: answer(method.modelStatistics, ({ name, version }) =>
       v2.statistics(name || undefined, versionOf(version)),
     ),
@@ -114,13 +111,13 @@ function answer<Method extends DescMethodUnary>(
   };
 }
 
-function infer(deps: ServeDeps, bytes: Uint8Array): Promise<Uint8Array> {
+function infer(deps: ServeDeps, codec: GrpcCodec, bytes: Uint8Array): Promise<Uint8Array> {
   return measured(deps, async (laps) => {
-    const { modelName, modelVersion, request, form } = decodeGrpcRequest(bytes);
+    const { modelName, modelVersion, request, form } = await codec.decode(bytes);
     laps.decoded(modelName, request.inputs);
     const response = await deps.inference.infer(modelName, modelVersion, request);
     laps.predicted();
-    return encodeGrpcResponse(response, form);
+    return await codec.encode(response, form);
   });
 }
 
@@ -152,10 +149,16 @@ function failureOf(error: unknown) {
   return { code: statusOf(error), details: detailsOf(error) };
 }
 
+const refusals: Readonly<Record<ModelRefused['code'], status>> = {
+  'model/not-found': status.NOT_FOUND,
+  'model/invalid': status.INVALID_ARGUMENT,
+  'model/unsupported': status.INVALID_ARGUMENT,
+  'model/no-space': status.RESOURCE_EXHAUSTED,
+};
+
 function statusOf(error: unknown): status {
   if (error instanceof InferenceError) return grpcCodeOf(error.code);
-  if (error instanceof ModelRefused)
-    return error.code === 'model/not-found' ? status.NOT_FOUND : status.INVALID_ARGUMENT;
+  if (error instanceof ModelRefused) return refusals[error.code];
   return status.INTERNAL;
 }
 

@@ -1,5 +1,4 @@
 import {
-  decodeV1Request,
   type InferRequest,
   type InferResponse,
   invalid,
@@ -8,6 +7,7 @@ import {
   type Tensor,
   type TensorMetadata,
 } from '@roundhouse/v2-protocol';
+import type { Codec } from './codec.ts';
 import type { Model } from './model.ts';
 import type { Repository } from './repository.ts';
 
@@ -22,7 +22,7 @@ export type Inference = {
   ): Promise<readonly Tensor[]>;
 };
 
-export function createInference(repository: Repository): Inference {
+export function createInference(repository: Repository, codec: Pick<Codec, 'decodeV1Request'>): Inference {
   return {
     async infer(name, version, { id, inputs, outputs }) {
       return repository.using(name, version, async ({ model, version: modelVersion }) => {
@@ -35,7 +35,7 @@ export function createInference(repository: Repository): Inference {
     },
     async predictV1(name, body, onDecoded) {
       return repository.using(name, undefined, async ({ model }) => {
-        const inputs = decodeV1Request(body, model.inputs, model.features);
+        const inputs = await codec.decodeV1Request(body, model.inputs, model.features);
         onDecoded?.(inputs);
         return model.predict(matchInputs(model, inputs), wantedOutputs(model, []));
       });

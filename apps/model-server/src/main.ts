@@ -10,13 +10,22 @@ if ('problems' in parsed) {
 }
 
 const stop = stopOn('SIGTERM', 'SIGINT');
-// Bundled, the worker lies beside this file as worker.mjs.
-const workerUrl = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.mjs', import.meta.url);
+// Bundled, they lie beside this file as worker.mjs and probe.mjs.
+const isSource = import.meta.url.endsWith('.ts');
+const workerUrl = new URL(isSource ? './worker.ts' : './worker.mjs', import.meta.url);
+const probeUrl = new URL(isSource ? './probe.ts' : './probe.mjs', import.meta.url);
 const log = createLog('model-server');
 try {
-  const server = await startModelServer({ clock: systemClock, log, workerUrl }, parsed.config);
-  stop.addEventListener('abort', () => void server.close().then(() => process.exit(0)), { once: true });
+  const server = await startModelServer({ clock: systemClock, log, workerUrl, probeUrl }, parsed.config);
+  stop.addEventListener('abort', () => void server.close().then(exit), { once: true });
 } catch (error) {
   log.error({ err: error }, 'the model server cannot start');
   process.exit(1);
+}
+
+function exit(isClean: boolean) {
+  if (isClean) process.exit(0);
+  // Leaving in the usual way would wait for that thread too.
+  log.warn({}, 'a prediction does not end, so the process is killed');
+  process.kill(process.pid, 'SIGKILL');
 }

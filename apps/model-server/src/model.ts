@@ -20,10 +20,16 @@ export type Model = {
 };
 
 /** A file that cannot be served, with the reason and, where there is one, the way out. */
-export class ModelRefused extends CodedError<'model/not-found' | 'model/invalid' | 'model/unsupported'> {}
+export class ModelRefused extends CodedError<
+  'model/not-found' | 'model/invalid' | 'model/unsupported' | 'model/no-space'
+> {}
 
 export function corrupt(message: string, cause?: unknown): ModelRefused {
   return new ModelRefused('model/invalid', message, { cause });
+}
+
+export function noSpace(message: string): ModelRefused {
+  return new ModelRefused('model/no-space', message);
 }
 
 export function unsupported(message: string): ModelRefused {

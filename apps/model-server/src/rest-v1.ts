@@ -1,9 +1,9 @@
-import { encodeV1Response, InferenceError } from '@roundhouse/v2-protocol';
+import { InferenceError } from '@roundhouse/v2-protocol';
 import { measured } from './measure.ts';
 import type { Route, ServeDeps } from './route.ts';
 
 export function v1Routes(deps: ServeDeps): Route[] {
-  const { repository, inference } = deps;
+  const { repository, inference, codec } = deps;
   return [
     { method: 'GET', path: '/v1/models', handle: () => ({ json: { models: repository.names() } }) },
     {
@@ -25,7 +25,7 @@ export function v1Routes(deps: ServeDeps): Route[] {
         return measured(deps, async (laps) => {
           const outputs = await inference.predictV1(name, body, (inputs) => laps.decoded(name, inputs));
           laps.predicted();
-          return { body: encodeV1Response(outputs) };
+          return { body: await codec.encodeV1Response(outputs) };
         });
       },
     },

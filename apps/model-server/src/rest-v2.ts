@@ -1,4 +1,4 @@
-import { decodeInferRequest, encodeInferResponse, invalid, isRecord } from '@roundhouse/v2-protocol';
+import { invalid, isRecord } from '@roundhouse/v2-protocol';
 import { measured } from './measure.ts';
 import { type Exchange, optionalJson, type Route, type ServeDeps } from './route.ts';
 import { createV2, serverMetadata } from './v2.ts';
@@ -45,11 +45,11 @@ function modelRoutes(path: string, deps: ServeDeps, v2: V2): Route[] {
       path: `${path}/infer`,
       handle: ({ params: { model = '', version }, body, jsonLength }) =>
         measured(deps, async (laps) => {
-          const request = decodeInferRequest(body, jsonLength);
+          const request = await deps.codec.decodeInferRequest(body, jsonLength);
           laps.decoded(model, request.inputs);
           const response = await deps.inference.infer(model, version, request);
           laps.predicted();
-          return encodeInferResponse(response, request);
+          return await deps.codec.encodeInferResponse(response, request);
         }),
     },
   ];

@@ -14,7 +14,7 @@ let test: TestServer;
 beforeAll(async () => {
   directory.copy('iris-onnx', 'model.onnx', 'iris/model.onnx');
   directory.copy('cancer-xgboost', 'model.ubj', 'cancer/3/model.ubj');
-  test = await startTestServer(directory.path, socket);
+  test = await startTestServer(directory.path, { socket });
   for (const model of ['iris', 'cancer']) await test.ask('POST', `/v2/repository/models/${model}/load`);
 });
 afterAll(async () => {

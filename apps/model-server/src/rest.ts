@@ -6,13 +6,13 @@ import { metricsText } from './counters.ts';
 import { ModelRefused } from './model.ts';
 import { v1Routes } from './rest-v1.ts';
 import { v2Routes } from './rest-v2.ts';
-import { bodyBytesMax, type Route, type ServeDeps } from './route.ts';
+import type { Route, ServeDeps } from './route.ts';
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 export function createRest(deps: ServeDeps): FastifyInstance {
   const app = fastify({
-    bodyLimit: bodyBytesMax,
+    bodyLimit: deps.bodyBytesMax,
     // An agent keeps connections open; closing an idle one could meet a request on its way.
     keepAliveTimeout: 600_000,
     requestTimeout: 300_000,
@@ -27,7 +27,7 @@ export function createRest(deps: ServeDeps): FastifyInstance {
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'there is nothing at this path' }));
   const routes = [...v1Routes(deps), ...v2Routes(deps), ...serverRoutes(deps)];
   for (const { method, path, handle } of routes)
-    app.route({ method, url: path, handler: (request, reply) => serve(request, reply, handle) });
+    app.route({ method, url: path, handler: (request, reply) => serve(request, reply, handle, deps.bodyBytesMax) });
   for (const [path, group] of Map.groupBy(routes, (route) => route.path)) refuseOthers(app, path, group);
   return app;
 }
@@ -60,7 +60,7 @@ function serverRoutes({ repository, counters }: ServeDeps): Route[] {
   ];
 }
 
-async function serve(request: FastifyRequest, reply: FastifyReply, handle: Route['handle']) {
+async function serve(request: FastifyRequest, reply: FastifyReply, handle: Route['handle'], bodyBytesMax: number) {
   const { headers } = request;
   const length = headers[jsonLengthHeader];
   const answer = await handle({
@@ -80,9 +80,17 @@ function sendError(reply: FastifyReply, error: unknown) {
   return reply.code(statusOf(error)).send({ error: messageOf(error) });
 }
 
+/** 507 is WebDAV's "Insufficient Storage", the one status that says what is lacking (RFC 4918, section 11.5). */
+const refusals: Readonly<Record<ModelRefused['code'], number>> = {
+  'model/not-found': 404,
+  'model/invalid': 400,
+  'model/unsupported': 400,
+  'model/no-space': 507,
+};
+
 function statusOf(error: unknown): number {
   if (error instanceof InferenceError) return httpStatusOf(error.code);
-  if (error instanceof ModelRefused) return error.code === 'model/not-found' ? 404 : 400;
+  if (error instanceof ModelRefused) return refusals[error.code];
   const status = (error as { statusCode?: unknown }).statusCode;
   return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500;
 }

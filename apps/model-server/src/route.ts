@@ -1,17 +1,20 @@
 import type { Clock } from '@roundhouse/base';
 import { invalid, isRecord, parseJson, textOf } from '@roundhouse/v2-protocol';
+import type { Codec } from './codec.ts';
 import type { Counters } from './counters.ts';
 import type { Inference } from './inference.ts';
 import type { Repository } from './repository.ts';
-
-/** Largest request, over REST before and after decompression: Triton's default, 64 MiB. */
-export const bodyBytesMax = 64 * 1024 * 1024;
+import type { Pool } from './threads/pool.ts';
 
 export type ServeDeps = {
   readonly repository: Repository;
   readonly inference: Inference;
+  readonly codec: Codec;
+  readonly pool: Pick<Pool, 'ask'>;
   readonly counters: Counters;
   readonly clock: Clock;
+  /** Largest request, over REST before and after decompression. */
+  readonly bodyBytesMax: number;
 };
 
 /** One request, as far as a handler needs it. */

@@ -1,35 +1,46 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { Clock } from '@roundhouse/base';
 import type { Log } from '@roundhouse/telemetry';
-import { invalid } from '@roundhouse/v2-protocol';
 import type { FastifyInstance } from 'fastify';
-import { findArtifact } from './artifact.ts';
+import { createCodec } from './codec.ts';
 import type { Config } from './config.ts';
 import { createCounters } from './counters.ts';
 import type { GrpcServer } from './grpc.ts';
 import { createInference } from './inference.ts';
-import { createRepository, type Loaded } from './repository.ts';
+import { createRepository } from './repository.ts';
 import { createRest } from './rest.ts';
 import type { ServeDeps } from './route.ts';
-import { createOnnxWorkers, type OnnxWorkers } from './runtimes/onnx/workers.ts';
-import { openModel } from './runtimes/open-model.ts';
+import { availableBytes, createRuntimes } from './runtimes.ts';
 
-export type ServerDeps = { readonly clock: Clock; readonly log: Log; readonly workerUrl: URL };
+export type ServerDeps = { readonly clock: Clock; readonly log: Log; readonly workerUrl: URL; readonly probeUrl: URL };
 
-export type ModelServer = { readonly port: number; readonly grpcPort: number | undefined; close(): Promise<void> };
+export type ModelServer = {
+  readonly port: number;
+  readonly grpcPort: number | undefined;
+  /** Resolves to false when a prediction keeps its thread, which nothing but the end of the process can stop. */
+  close(): Promise<boolean>;
+};
 
-/** One thread for large ONNX models is left for each processor but the one that answers requests. */
-const onnxThreadsMax = Math.max(1, Math.min(4, availableParallelism() - 1));
+/** How long what is under way may take to end once the server is to stop; the agent has drained it by then. */
+const closeMsMax = 6_000;
+
+/** Triton's default. */
+const bodyBytesDefault = 64 * 1024 * 1024;
+/** Reading JSON takes up to ten times the memory of the text: numbers of one digit become eight bytes, and that twice. */
+const bodyShare = 16;
 
 /** Starts with no model: whoever put files into the model directory asks for each of them. */
-export async function startModelServer({ clock, log, workerUrl }: ServerDeps, config: Config): Promise<ModelServer> {
-  const workers = createOnnxWorkers(workerUrl, onnxThreadsMax);
-  const repository = createRepository({ clock, log, open: openFrom(config.modelDirectory, workers) });
-  const inference = createInference(repository);
-  const deps = { repository, inference, counters: createCounters(), clock };
+export async function startModelServer(given: ServerDeps, config: Config): Promise<ModelServer> {
+  const { clock, log } = given;
+  const memoryLimitBytes = config.memoryLimitBytes ?? availableBytes();
+  const runtimes = createRuntimes(given, config.modelDirectory, memoryLimitBytes);
+  const { pool } = runtimes;
+  const repository = createRepository({ clock, log, open: runtimes.open });
+  const bodyBytesMax = config.bodyLimitBytes ?? Math.min(bodyBytesDefault, Math.ceil(memoryLimitBytes / bodyShare));
+  const codec = createCodec(pool);
+  const inference = createInference(repository, codec);
+  const deps = { repository, inference, codec, pool, counters: createCounters(), clock, bodyBytesMax };
   const app = createRest(deps);
   await app.listen({ host: config.host, port: config.httpPort });
   const address = app.server.address();
@@ -41,16 +52,27 @@ export async function startModelServer({ clock, log, workerUrl }: ServerDeps, co
   return {
     port,
     grpcPort,
-    async close() {
-      const socketClosed = new Promise<void>((resolve) =>
-        socket === undefined ? resolve() : socket.close(() => resolve()),
-      );
-      socket?.closeIdleConnections();
-      await Promise.all([app.close(), socketClosed, grpc?.close()]);
-      await repository.close();
-      await workers.close();
+    close() {
+      return endsWithin(clock, closeMsMax, closeAll());
     },
   };
+
+  async function closeAll() {
+    const socketClosed = new Promise<void>((resolve) =>
+      socket === undefined ? resolve() : socket.close(() => resolve()),
+    );
+    socket?.closeIdleConnections();
+    await Promise.all([app.close(), socketClosed, grpc?.close()]);
+    await repository.close();
+    await runtimes.close();
+  }
+}
+
+function endsWithin(clock: Clock, ms: number, work: Promise<void>): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => resolve(false));
+    work.then(() => resolve(true), reject).finally(cancel);
+  });
 }
 
 /** Loaded only where it is wanted: the library takes memory, and time to start. */
@@ -58,18 +80,6 @@ async function openGrpc(deps: ServeDeps, { host, grpcPort }: Config): Promise<Gr
   if (grpcPort === undefined) return undefined;
   const { serveGrpc } = await import('./grpc.ts');
   return serveGrpc(deps, host, grpcPort);
-}
-
-/** Names become directories, so they hold nothing that leads elsewhere; a leading dot is for files that are no models. */
-const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
-
-/** Opens models from `<modelDirectory>/<name>/`. */
-export function openFrom(modelDirectory: string, workers: OnnxWorkers): (name: string) => Promise<Loaded> {
-  return async (name) => {
-    if (!namePattern.test(name)) throw invalid(`${JSON.stringify(name)} is no model name`);
-    const artifact = await findArtifact(join(modelDirectory, name));
-    return { model: await openModel(artifact, workers), version: artifact.version };
-  };
 }
 
 /** The same routes on a unix socket, which costs the agent less than loopback TCP. */

@@ -1,31 +1,16 @@
 import { parentPort } from 'node:worker_threads';
-import { CodedError, messageOf } from '@roundhouse/base';
-import { type OnnxSession, openOnnxSession } from './runtimes/onnx/session.ts';
-import type { Call, Reply } from './runtimes/onnx/worker-protocol.ts';
+import { CodedError, messageOf, systemClock } from '@roundhouse/base';
+import { type Call, createTasks, type Reply } from './threads/tasks.ts';
+import { transferablesOf } from './threads/transfer.ts';
 
-const sessions = new Map<number, OnnxSession>();
+const tasks = createTasks(systemClock);
 
-async function answer(call: Call): Promise<unknown> {
-  const session = sessions.get(call.session);
-  switch (call.kind) {
-    case 'open': {
-      const opened = await openOnnxSession(call.path);
-      sessions.set(call.session, opened);
-      return { inputs: opened.inputs, outputs: opened.outputs };
-    }
-    case 'run':
-      return session?.run(call.inputs, call.wanted);
-    case 'close':
-      sessions.delete(call.session);
-      return session?.close();
-  }
-}
-
-parentPort?.on('message', async (call: Call) => {
-  const { id } = call;
-  const reply: Reply = await answer(call).then(
+parentPort?.on('message', async ({ id, task, given }: Call) => {
+  const run = tasks[task] as (...given: readonly unknown[]) => unknown;
+  const reply: Reply = await Promise.try(run, ...given).then(
     (value) => ({ id, ok: true, value }),
     (error) => ({ id, ok: false, code: error instanceof CodedError ? error.code : '', message: messageOf(error) }),
   );
-  parentPort?.postMessage(reply);
+  // What a session gives lies in ONNX Runtime's memory, which cannot move.
+  parentPort?.postMessage(reply, task === 'runSession' ? [] : transferablesOf(reply));
 });

@@ -14,7 +14,7 @@ function refusedOrPredicts(parse: () => ReturnType<typeof parseXgboost>, path: s
   try {
     const { rows } = nativeCaseOf(path);
     const model = parse();
-    if (model.inputs[0]?.shape[1] === rows[0]?.length) predictRows(model, rows);
+    if (model.featureCount === rows[0]?.length) predictRows(model, rows);
     return false;
   } catch (error) {
     if (!(error instanceof ModelRefused)) throw error;

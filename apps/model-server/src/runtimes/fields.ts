@@ -12,7 +12,7 @@ export type Fields = {
   integer(key: string): number;
   numbers(key: string): ArrayLike<number>;
   /** Numbers, with NaN where the file has none. */
-  numbersOrNan(key: string): Float64Array;
+  numbersOrNan(key: string): ArrayLike<number>;
   integers(key: string): ArrayLike<number>;
   texts(key: string): string[];
 };
@@ -53,11 +53,17 @@ export function fieldsOf(value: unknown, place: string): Fields {
     },
     numbers: (key) => numbers(key, (item) => typeof item === 'number' && !Number.isNaN(item), 'a number'),
     numbersOrNan(key) {
-      const items = numbers(key, (item) => typeof item === 'number' || item === null, 'a number');
-      return Float64Array.from(items, (item: number | null) => item ?? Number.NaN);
+      const items = list(key);
+      if (items instanceof Float32Array) return items;
+      const found = numbers(key, (item) => typeof item === 'number' || item === null, 'a number');
+      return Float64Array.from(found, (item: number | null) => item ?? Number.NaN);
     },
     // Very old files write flags as true and false.
-    integers: (key) => numbers(key, (item) => Number.isInteger(Number(item)) && item !== null, 'a whole number'),
+    integers(key) {
+      const items = list(key);
+      if (items instanceof Int32Array || items instanceof Uint8Array) return items;
+      return numbers(key, (item) => Number.isInteger(Number(item)) && item !== null, 'a whole number');
+    },
     texts(key) {
       return Array.from(list(key), (item, at) => {
         if (typeof item !== 'string') throw wrong(`${key}[${at}]`, 'text');

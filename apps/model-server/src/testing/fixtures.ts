@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseJson, type Tensor } from '@roundhouse/v2-protocol';
-import type { Model } from '../model.ts';
+import { parseJson } from '@roundhouse/v2-protocol';
+import { evaluate } from '../runtimes/evaluate.ts';
+import type { Tabular } from '../runtimes/tabular.ts';
 
 const root = join(import.meta.dirname, '../../fixtures');
 
@@ -26,20 +27,11 @@ export function nativeCaseOf(path: string): NativeCase {
   return parseJson(text) as NativeCase;
 }
 
-/** Predicts the rows of a case, in the order and type that the model takes. */
-export function predictRows(model: Model, rows: NativeCase['rows']): Tensor {
-  const [input] = model.inputs;
+/** Predicts the rows of a case, in the type that the model takes. */
+export function predictRows({ program, datatype, outputCount }: Tabular, rows: NativeCase['rows']) {
   const flat = rows.flat().map((value) => value ?? Number.NaN);
-  const data = input?.datatype === 'FP32' ? Float32Array.from(flat) : Float64Array.from(flat);
-  const tensor: Tensor = {
-    name: 'input-0',
-    datatype: input?.datatype ?? 'FP64',
-    shape: [rows.length, rows[0]?.length ?? 0],
-    data,
-  };
-  const [output] = model.predict([tensor], ['output-0']) as readonly Tensor[];
-  if (output === undefined) throw new Error('the model gave no output');
-  return output;
+  const data = evaluate(program, datatype === 'FP32' ? Float32Array.from(flat) : Float64Array.from(flat), rows.length);
+  return { shape: outputCount === 1 ? [rows.length] : [rows.length, outputCount], data };
 }
 
 /** The largest difference between two lists, relative to the expected values; 0 where both are the same, NaN included. */

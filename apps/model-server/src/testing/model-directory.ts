@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { systemClock } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
 import { type ModelServer, startModelServer } from '../server.ts';
-import { workerUrl } from './open-repository.ts';
+import { probeUrl, workerUrl } from './open-repository.ts';
 
 export const examples = join(import.meta.dirname, '../../../../examples');
 
@@ -33,9 +33,13 @@ export type TestServer = {
 export type Answer = { readonly status: number; readonly body: unknown; readonly headers: Headers };
 
 /** A real server on a free port of loopback. */
-export async function startTestServer(modelDirectory: string, socket?: string): Promise<TestServer> {
-  const config = { modelDirectory, host: '127.0.0.1', httpPort: 0, grpcPort: 0, socket };
-  const server = await startModelServer({ clock: systemClock, log: silentLog, workerUrl }, config);
+export async function startTestServer(
+  modelDirectory: string,
+  { socket }: { readonly socket?: string } = {},
+): Promise<TestServer> {
+  const limits = { memoryLimitBytes: undefined, bodyLimitBytes: undefined };
+  const config = { modelDirectory, host: '127.0.0.1', httpPort: 0, grpcPort: 0, socket, ...limits };
+  const server = await startModelServer({ clock: systemClock, log: silentLog, workerUrl, probeUrl }, config);
   return {
     server,
     async ask(method, path, body, headers = {}) {

@@ -1,13 +1,13 @@
 import { systemClock } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
 import { createRepository, type Repository } from '../repository.ts';
-import { createOnnxWorkers } from '../runtimes/onnx/workers.ts';
-import { openFrom } from '../server.ts';
+import { availableBytes, createRuntimes } from '../runtimes.ts';
 
 export const workerUrl = new URL('../worker.ts', import.meta.url);
+export const probeUrl = new URL('../probe.ts', import.meta.url);
 
 /** A repository on real files, without a server. */
 export function openRepository(modelDirectory: string): Repository {
-  const workers = createOnnxWorkers(workerUrl, 1);
-  return createRepository({ clock: systemClock, log: silentLog, open: openFrom(modelDirectory, workers) });
+  const runtimes = createRuntimes({ clock: systemClock, workerUrl, probeUrl }, modelDirectory, availableBytes());
+  return createRepository({ clock: systemClock, log: silentLog, open: runtimes.open });
 }

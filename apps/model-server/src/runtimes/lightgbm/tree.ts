@@ -2,7 +2,7 @@ import { corrupt } from '../../model.ts';
 import { checkTree } from '../tree-shape.ts';
 import type { Block } from './text.ts';
 
-/** One tree; a child below 0 is leaf `~child`. All arithmetic is in double precision. */
+/** The lines of one tree, checked; a child below 0 is leaf `~child`. All arithmetic is in double precision. */
 export type Tree = {
   readonly features: Int32Array;
   readonly thresholds: Float64Array;
@@ -18,17 +18,12 @@ export type Tree = {
 };
 
 /** Leaves that hold a linear function; leaf n has the terms from `starts[n]` to `starts[n + 1]`. */
-type Linear = {
+export type Linear = {
   readonly constants: Float64Array;
   readonly starts: Int32Array;
   readonly features: Int32Array;
   readonly coefficients: Float64Array;
 };
-
-const missingZero = 1;
-const missingNan = 2;
-/** Smaller magnitudes count as zero; a float32 constant in LightGBM. */
-const zeroMax = Math.fround(1e-35);
 
 export function parseTree(block: Block, featureCount: number): Tree {
   const leafCount = block.integer('num_leaves');
@@ -66,6 +61,8 @@ function parseSets(block: Block): Pick<Tree, 'setStarts' | 'sets'> {
 function checkSplits({ features, thresholds, decisions, left, right, leaves, setStarts }: Tree, featureCount: number) {
   if (features.some((feature) => feature < 0 || feature >= featureCount))
     throw corrupt('a tree splits on an unknown feature');
+  if (decisions.some((decision) => decision < 0 || decision >> 2 > 2))
+    throw corrupt('a tree decides in a way that is not known');
   const isSet = (index: number) => Number.isInteger(index) && index >= 0 && index < setStarts.length - 1;
   const isBad = decisions.some((decision, at) => (decision & 1) === 1 && !isSet(thresholds[at] as number));
   if (isBad) throw corrupt('a categorical split has no categories');
@@ -89,50 +86,4 @@ function parseLinear(block: Block, leafCount: number, featureCount: number): Lin
     throw corrupt('a leaf uses an unknown feature');
   const coefficients = block.numbers('leaf_coeff', total);
   return { constants: block.numbers('leaf_const', leafCount), starts, features, coefficients };
-}
-
-/** What the tree adds for the row that starts at `from`. */
-export function treeValue(tree: Tree, row: ArrayLike<number>, from: number): number {
-  const { features, left, right, leaves, linear } = tree;
-  let node = features.length === 0 ? -1 : 0;
-  while (node >= 0) {
-    const value = row[from + (features[node] as number)] as number;
-    node = (goesLeft(tree, node, value) ? left[node] : right[node]) as number;
-  }
-  return linear === undefined
-    ? (leaves[~node] as number)
-    : linearValue(linear, leaves[~node] as number, ~node, row, from);
-}
-
-function goesLeft({ decisions, thresholds, setStarts, sets }: Tree, node: number, value: number): boolean {
-  const decision = decisions[node] as number;
-  const threshold = thresholds[node] as number;
-  if ((decision & 1) === 1) return isInSet(setStarts, sets, threshold, value);
-  const missing = (decision >> 2) & 3;
-  if (Number.isNaN(value)) {
-    if (missing === missingNan) return (decision & 2) !== 0;
-    return missing === missingZero ? (decision & 2) !== 0 : 0 <= threshold;
-  }
-  if (missing === missingZero && Math.abs(value) <= zeroMax) return (decision & 2) !== 0;
-  return value <= threshold;
-}
-
-function isInSet(setStarts: Int32Array, sets: Int32Array, set: number, value: number): boolean {
-  // NaN and what does not fit an int32 belong to no category; fractions are cut off, so -0.5 is category 0.
-  if (!(value > -1 && value < 2 ** 31)) return false;
-  const category = Math.trunc(value);
-  const word = (setStarts[set] as number) + (category >>> 5);
-  return word < (setStarts[set + 1] as number) && (((sets[word] as number) >>> (category & 31)) & 1) === 1;
-}
-
-/** A missing value leaves the plain leaf. */
-function linearValue(linear: Linear, plain: number, leaf: number, row: ArrayLike<number>, from: number): number {
-  const { constants, starts, features, coefficients } = linear;
-  let sum = constants[leaf] as number;
-  for (let term = starts[leaf] as number; term < (starts[leaf + 1] as number); term++) {
-    const value = row[from + (features[term] as number)] as number;
-    if (Number.isNaN(value)) return plain;
-    sum += (coefficients[term] as number) * value;
-  }
-  return sum;
 }

@@ -1,5 +1,6 @@
 import { corrupt } from '../../model.ts';
 import type { Fields } from '../fields.ts';
+import { shared } from '../shared-memory.ts';
 
 /** The `gblinear` booster: one weight per feature and output, the biases last. */
 export type Linear = {
@@ -13,7 +14,7 @@ export function parseLinear(booster: Fields, featureCount: number, groupCount: n
   const expected = (featureCount + 1) * groupCount;
   if (weights.length !== expected)
     throw corrupt(`the linear model has ${weights.length} weights instead of ${expected}`);
-  return { weights, featureCount, groupCount };
+  return { weights: shared(weights), featureCount, groupCount };
 }
 
 /** Bias first, then the features in order; missing values add nothing; rounded to float32 at each step. */

@@ -1,3 +1,5 @@
+import { unsupported } from '../../model.ts';
+
 /** How an objective turns base_score into a start value and margins into predictions; all in float32. */
 export type Objective = {
   readonly marginOf: (baseScore: number) => number;
@@ -47,25 +49,32 @@ const logistic: Objective = { marginOf: logit, transform: each(sigmoid) };
 const exponential: Objective = { marginOf: logOf, transform: each((margin) => fround(exp(margin))) };
 
 /** By the name in the file. What is not here is refused at load. */
-export const objectives: ReadonlyMap<string, Objective> = new Map<string, Objective>([
-  ['reg:squarederror', identity],
-  ['reg:linear', identity],
-  ['reg:squaredlogerror', identity],
-  ['reg:absoluteerror', identity],
-  ['reg:pseudohubererror', identity],
-  ['reg:quantileerror', identity],
-  ['rank:ndcg', identity],
-  ['rank:map', identity],
-  ['rank:pairwise', identity],
-  ['binary:logitraw', identity],
-  ['reg:logistic', logistic],
-  ['binary:logistic', logistic],
-  ['binary:hinge', { marginOf: keep, transform: each((margin) => (margin > 0 ? 1 : 0)) }],
-  ['count:poisson', exponential],
-  ['reg:gamma', exponential],
-  ['reg:tweedie', exponential],
-  ['survival:cox', exponential],
-  ['survival:aft', exponential],
-  ['multi:softprob', { marginOf: keep, transform: softmax }],
-  ['multi:softmax', { marginOf: keep, transform: nothing, picksClass: true }],
-]);
+const objectives = {
+  'reg:squarederror': identity,
+  'reg:linear': identity,
+  'reg:squaredlogerror': identity,
+  'reg:absoluteerror': identity,
+  'reg:pseudohubererror': identity,
+  'reg:quantileerror': identity,
+  'rank:ndcg': identity,
+  'rank:map': identity,
+  'rank:pairwise': identity,
+  'binary:logitraw': identity,
+  'reg:logistic': logistic,
+  'binary:logistic': logistic,
+  'binary:hinge': { marginOf: keep, transform: each((margin) => (margin > 0 ? 1 : 0)) },
+  'count:poisson': exponential,
+  'reg:gamma': exponential,
+  'reg:tweedie': exponential,
+  'survival:cox': exponential,
+  'survival:aft': exponential,
+  'multi:softprob': { marginOf: keep, transform: softmax },
+  'multi:softmax': { marginOf: keep, transform: nothing, picksClass: true },
+} as const satisfies Readonly<Record<string, Objective>>;
+
+export type ObjectiveName = keyof typeof objectives;
+
+export function objectiveNamed(name: string): Objective {
+  if (!Object.hasOwn(objectives, name)) throw unsupported(`the objective ${JSON.stringify(name)} is not supported`);
+  return objectives[name as ObjectiveName];
+}

@@ -1,5 +1,6 @@
 import { corrupt, unsupported } from '../../model.ts';
 import type { Fields } from '../fields.ts';
+import { Growing, shared } from '../shared-memory.ts';
 import { checkTree } from '../tree-shape.ts';
 
 /**
@@ -25,7 +26,7 @@ const categoricalFlag = 2;
 /** Categories are small whole numbers; XGBoost keeps them in a float32, exact up to here. */
 const categoryEnd = 2 ** 24;
 
-type Sets = { readonly values: number[]; readonly starts: number[] };
+type Sets = { readonly values: Growing<Int32Array>; readonly starts: Growing<Int32Array> };
 
 export function parseForest(booster: Fields, featureCount: number, groupCount: number): Forest {
   const isDart = booster.text('name') === 'dart';
@@ -38,9 +39,11 @@ export function parseForest(booster: Fields, featureCount: number, groupCount: n
     throw corrupt('tree_info names an output that is not there');
   const counts = trees.map((tree) => tree.integers('left_children').length);
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const words = new Int32Array(total * 4);
+  const words = new Int32Array(new SharedArrayBuffer(total * 16));
   const floats = new Float32Array(words.buffer);
-  const sets: Sets = { values: [], starts: [0] };
+  const int32 = (length: number) => new Int32Array(length);
+  const sets: Sets = { values: new Growing(int32), starts: new Growing(int32) };
+  sets.starts.push(0);
   const roots = new Int32Array(trees.length);
   let start = 0;
   for (const [at, tree] of trees.entries()) {
@@ -51,18 +54,18 @@ export function parseForest(booster: Fields, featureCount: number, groupCount: n
   return {
     words,
     floats,
-    roots,
-    groups,
+    roots: shared(roots),
+    groups: shared(groups),
     weights: isDart ? parseWeights(model.has('weight_drop') ? model : booster, trees.length) : undefined,
-    sets: Int32Array.from(sets.values),
-    setStarts: Int32Array.from(sets.starts),
+    sets: sets.values.finish(),
+    setStarts: sets.starts.finish(),
   };
 }
 
 function parseWeights(fields: Fields, count: number): Float32Array {
   const weights = Float32Array.from(fields.numbers('weight_drop'));
   if (weights.length !== count) throw corrupt(`weight_drop has ${weights.length} values for ${count} trees`);
-  return weights;
+  return shared(weights);
 }
 
 type Target = {
@@ -119,7 +122,7 @@ function categorySets(tree: Fields, sets: Sets): (node: number) => number {
     const nodes = tree.integers('categories_nodes');
     const segments = tree.integers('categories_segments');
     const sizes = tree.integers('categories_sizes');
-    const categories = Array.from(tree.integers('categories'), Number);
+    const categories = Float64Array.from(tree.integers('categories'), Number);
     for (let at = 0; at < nodes.length; at++) {
       const [from, size] = [Number(segments[at]), Number(sizes[at])];
       if (!(from >= 0 && size >= 0 && from + size <= categories.length))
@@ -127,7 +130,7 @@ function categorySets(tree: Fields, sets: Sets): (node: number) => number {
       // Sets that overlap would let a small file ask for much memory; XGBoost writes each category once.
       if (sets.values.length + size > 2 ** 26) throw corrupt('the category sets are too large');
       byNode.set(Number(nodes[at]), sets.starts.length - 1);
-      for (const category of categories.slice(from, from + size).sort((a, b) => a - b)) sets.values.push(category);
+      sets.values.append(categories.slice(from, from + size).sort());
       sets.starts.push(sets.values.length);
     }
   }

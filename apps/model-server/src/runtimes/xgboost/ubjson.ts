@@ -121,27 +121,37 @@ class UbjsonReader {
   #typed(type: string, count: number): ArrayLike<number> {
     const layout = typed[type];
     if (layout === undefined) throw corrupt(`the UBJSON file has an array of ${JSON.stringify(type)}`);
-    const at = this.#take(count * layout.sizeBytes);
-    const target = layout.create(count);
-    for (let index = 0; index < count; index++) target[index] = layout.read(this.#bytes, at + index * layout.sizeBytes);
-    return target;
+    const sizeBytes = layout.BYTES_PER_ELEMENT;
+    const at = this.#take(count * sizeBytes);
+    // A copy of its own is aligned, and can be turned around in place: UBJSON is big-endian.
+    const bytes = Buffer.from(
+      this.#bytes.buffer.slice(this.#bytes.byteOffset + at, this.#bytes.byteOffset + at + count * sizeBytes),
+    );
+    if (sizeBytes === 2) bytes.swap16();
+    if (sizeBytes === 4) bytes.swap32();
+    if (sizeBytes === 8) bytes.swap64();
+    const values = new layout(bytes.buffer as ArrayBuffer, bytes.byteOffset, count);
+    return values instanceof BigInt64Array ? Float64Array.from(values, Number) : values;
   }
 }
 
 const [closeBrace, closeBracket, dollar, hash] = [0x7d, 0x5d, 0x24, 0x23];
 
-type Typed = {
-  readonly sizeBytes: number;
-  readonly create: (count: number) => { [index: number]: number; readonly length: number };
-  readonly read: (bytes: Buffer, at: number) => number;
-};
+type NumberArray =
+  | typeof Int8Array
+  | typeof Uint8Array
+  | typeof Int16Array
+  | typeof Int32Array
+  | typeof BigInt64Array
+  | typeof Float32Array
+  | typeof Float64Array;
 
-const typed: Readonly<Record<string, Typed>> = {
-  i: { sizeBytes: 1, create: (count) => new Int8Array(count), read: (bytes, at) => bytes.readInt8(at) },
-  U: { sizeBytes: 1, create: (count) => new Uint8Array(count), read: (bytes, at) => bytes.readUInt8(at) },
-  I: { sizeBytes: 2, create: (count) => new Int16Array(count), read: (bytes, at) => bytes.readInt16BE(at) },
-  l: { sizeBytes: 4, create: (count) => new Int32Array(count), read: (bytes, at) => bytes.readInt32BE(at) },
-  L: { sizeBytes: 8, create: (count) => new Float64Array(count), read: (b, at) => Number(b.readBigInt64BE(at)) },
-  d: { sizeBytes: 4, create: (count) => new Float32Array(count), read: (bytes, at) => bytes.readFloatBE(at) },
-  D: { sizeBytes: 8, create: (count) => new Float64Array(count), read: (bytes, at) => bytes.readDoubleBE(at) },
+const typed: Readonly<Record<string, NumberArray>> = {
+  i: Int8Array,
+  U: Uint8Array,
+  I: Int16Array,
+  l: Int32Array,
+  L: BigInt64Array,
+  d: Float32Array,
+  D: Float64Array,
 };

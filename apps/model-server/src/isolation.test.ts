@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deepTreeOnnx, writeMatrixOnnx } from '@roundhouse/testkit';
+import { encodeInferRequest } from '@roundhouse/v2-protocol';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixturesOf } from './testing/fixtures.ts';
+import { createModelDirectory, examples, startTestServer, type TestServer } from './testing/model-directory.ts';
+
+const directory = createModelDirectory();
+let test: TestServer;
+
+beforeAll(async () => {
+  directory.copy('diabetes-xgboost', 'model.json', 'trees/model.json');
+  directory.copy('iris-onnx', 'model.onnx', 'iris/model.onnx');
+  directory.write('deep/model.onnx', deepTreeOnnx(50_000));
+  test = await startTestServer(directory.path);
+  await load('trees');
+  await load('iris');
+});
+afterAll(async () => {
+  await test.server.close();
+  directory.remove();
+});
+
+const load = (model: string) => test.ask('POST', `/v2/repository/models/${model}/load`);
+const requestOf = (example: string) =>
+  JSON.parse(readFileSync(join(examples, 'expected', `${example}.json`), 'utf8')).request.v2;
+const predictTrees = () => test.ask('POST', '/v2/models/trees/infer', requestOf('diabetes-xgboost'));
+
+/** How many predictions on another model were answered while `work` ran. */
+async function answeredDuring(work: Promise<unknown>): Promise<number> {
+  let isDone = false;
+  const done = work.finally(() => (isDone = true));
+  let answered = 0;
+  while (!isDone) {
+    expect((await predictTrees()).status).toBe(200);
+    if (!isDone) answered++;
+  }
+  await done;
+  return answered;
+}
+
+const rows = 200_000;
+
+describe('other models', () => {
+  it.each([
+    ['trees', 'trees', 10],
+    ['an ONNX model', 'iris', 4],
+  ])('do not wait for a large batch on %s', async (_, model, columns) => {
+    const data = new Float32Array(rows * columns).fill(1);
+    const request = {
+      id: undefined,
+      parameters: { binary_data_output: true },
+      inputs: [{ name: model === 'iris' ? 'X' : 'input-0', datatype: 'FP32', shape: [rows, columns], data }] as const,
+      outputs: [],
+    };
+    const { body, jsonLength } = encodeInferRequest(request, new Set(['X', 'input-0']));
+    const asked = test.ask('POST', `/v2/models/${model}/infer`, body, {
+      'inference-header-content-length': `${jsonLength}`,
+    });
+
+    expect(await answeredDuring(asked)).toBeGreaterThan(5);
+    expect((await asked).status).toBe(200);
+  });
+
+  it('do not wait for a large request in JSON, nor for its answer', async () => {
+    const text = JSON.stringify({ instances: Array.from({ length: 50_000 }, () => Array(10).fill(0.05)) });
+    const asked = test.ask('POST', '/v1/models/trees:predict', text);
+
+    expect(await answeredDuring(asked)).toBeGreaterThan(5);
+    expect((await asked).body).toMatchObject({ predictions: { length: 50_000 } });
+  });
+
+  it('do not wait for a large file of trees to be parsed', async () => {
+    const text = readFileSync(fixturesOf('lightgbm').find(({ name }) => name === 'regression')?.path ?? '', 'utf8');
+    const [head = '', ...trees] = text.slice(0, text.indexOf('end of trees')).split(/^(?=Tree=)/m);
+    const many = Array.from({ length: 20_000 }, (_, at) =>
+      (trees[at % trees.length] ?? '').replace(/^Tree=\d+/, `Tree=${at}`),
+    );
+    directory.write('large/model.txt', `${head.replace(/^tree_sizes=.*\n/m, '')}${many.join('')}end of trees\n`);
+    const loaded = load('large');
+
+    expect(await answeredDuring(loaded)).toBeGreaterThan(5);
+    expect((await loaded).status).toBe(200);
+  });
+
+  it('do not wait for a large ONNX file to be loaded', async () => {
+    directory.write('matrix/.keep', '');
+    writeMatrixOnnx(join(directory.path, 'matrix/model.onnx'), 4_000);
+    const loaded = load('matrix');
+
+    expect(await answeredDuring(loaded)).toBeGreaterThan(5);
+    expect((await loaded).status).toBe(200);
+  });
+
+  it('do not notice a file that crashes the native runtime; it is refused with the reason', async () => {
+    const refused = load('deep');
+
+    expect(await answeredDuring(refused)).toBeGreaterThan(0);
+    expect(await refused).toMatchObject({
+      status: 400,
+      body: { error: expect.stringMatching(/crashes ONNX Runtime/) },
+    });
+    expect((await test.ask('GET', '/v2/models/iris/ready')).status).toBe(200);
+  });
+});

@@ -24,8 +24,10 @@ export function parseXgboost(bytes: Buffer): Tabular {
     throw unsupported(`the model has ${groupCount} outputs; at most ${outputsMax} are supported`);
   const objectiveName = learner.object('objective').text('name');
   const objective = objectiveNamed(objectiveName);
-  const base = baseMargins(parameters, groupCount, objective);
+  const margins = baseMargins(parameters, groupCount, objective);
   const booster = boosterOf(learner.object('gradient_booster'), featureCount, groupCount);
+  // XGBoost 3's linear predictor reads the first base score for every output (seen with 3.2.0), and we predict as it does.
+  const base = shared(booster.kind === 'linear' ? margins.map(() => margins[0] as number) : margins);
   const names = learner.has('feature_names') ? learner.texts('feature_names') : [];
   return {
     featureCount,
@@ -58,10 +60,9 @@ function baseMargins(parameters: Fields, groupCount: number, { marginOf }: Objec
   if (scores.some(Number.isNaN)) throw corrupt(`base_score is ${JSON.stringify(text)}, which is no number`);
   if (scores.length !== 1 && scores.length !== groupCount)
     throw corrupt(`base_score has ${scores.length} numbers for ${groupCount} outputs`);
-  const margins = Array.from({ length: groupCount }, (_, group) =>
+  return Float32Array.from({ length: groupCount }, (_, group) =>
     marginOf(scores[scores.length === 1 ? 0 : group] as number),
   );
-  return shared(Float32Array.from(margins));
 }
 
 function boosterOf(booster: Fields, featureCount: number, groupCount: number): XgboostProgram['booster'] {

@@ -2,14 +2,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './frame/benchmark.ts';
+import { only } from './frame/only.ts';
 import { environment, renderReport } from './frame/report.ts';
 import { runBenchmark } from './frame/runner.ts';
 
-const usage = `Usage: npm run bench -- NAME [--json] [--rounds N]
+const usage = `Usage: npm run bench -- NAME [--json] [--rounds N] [--shapes A,B] [--subjects A,B]
        npm run bench -- --list
 
 Measures Roundhouse side by side with its peers and prints medians, quartiles, the best round and ratios.
-Exits with 1 when a figure that we promise is missed.`;
+Exits with 1 when a figure that we promise is missed. With --shapes or --subjects only those are measured, and only what they
+promise is checked.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,6 +19,8 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean' },
     list: { type: 'boolean' },
     rounds: { type: 'string' },
+    shapes: { type: 'string' },
+    subjects: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
 });
@@ -35,7 +39,8 @@ if (values.list) {
   console.error(`There is no benchmark "${name}"; there are ${names.join(', ')}.`);
   process.exitCode = 2;
 } else {
-  await measure(await benchmarkNamed(name));
+  const whole = await benchmarkNamed(name);
+  await measure(only(whole, values.shapes?.split(','), values.subjects?.split(',')));
 }
 
 async function benchmarkNamed(each: string): Promise<Benchmark> {

@@ -28,10 +28,13 @@ export type Benchmark = {
   readonly subjects: readonly Subject[];
   /** Names of subjects that the others are compared to, per round. */
   readonly against: readonly string[];
+  /** Names of subjects that are compared; all when left out. */
+  readonly compared?: readonly string[];
   /** Versions of what took part, recorded with the result. */
   versions?(): Promise<Readonly<Record<string, string>>>;
   /** What the figures promise, checked by the medians; a broken one makes the command fail. */
   readonly bounds?: readonly Bound[];
+  readonly ratioBounds?: readonly RatioBound[];
 };
 
 export type Bound = {
@@ -40,5 +43,16 @@ export type Bound = {
   readonly metric: string;
   /** The statistic that is held against the bound. */
   readonly statistic: 'median' | 'p99' | 'max';
+  readonly atMost: number;
+};
+
+/** A promise relative to a peer: the median of the ratios per round. Not checked where either subject is not installed. */
+export type RatioBound = {
+  readonly subject: string;
+  readonly shape: string;
+  readonly metric: string;
+  readonly against: string;
+  /** When it is another one: how cost grows from shape to shape. */
+  readonly againstShape?: string;
   readonly atMost: number;
 };

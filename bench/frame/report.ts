@@ -36,6 +36,7 @@ export function renderReport(name: string, result: Result, { date, machine, vers
     lines.push(`| ${shape} | ${metric} | ${subject} / ${against} | ${round(median)} |`);
   }
   for (const { subject, reason } of result.skipped) lines.push('', `Skipped: ${subject} (${reason}).`);
+  if (result.unchecked.length > 0) lines.push('', `Not checked: ${result.unchecked.join('; ')}.`);
   for (const broken of result.broken) lines.push('', `**Over its bound**: ${broken}.`);
   return lines.join('\n');
 }

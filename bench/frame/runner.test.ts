@@ -58,6 +58,24 @@ describe('runBenchmark', () => {
     ]);
   });
 
+  it('holds ratios against their bounds, and names those whose peer is not there', async () => {
+    const subjects = [
+      subject('ours', () => 6),
+      subject('peer', () => 4),
+      { ...subject('absent', () => 1), unavailable: async () => 'not installed' },
+    ];
+    const bound = { subject: 'ours', shape: 'small', metric: 'cost', against: 'peer', atMost: 1.4 };
+    const ratioBounds = [bound, { ...bound, atMost: 1.5 }, { ...bound, against: 'absent' }, { ...bound, shape: 'big' }];
+
+    const result = await runBenchmark(benchmark({ subjects, ratioBounds }), 1, context);
+
+    expect(result.broken).toEqual([
+      'ours / peer, small, cost: 1.50 is over 1.4',
+      'ours / peer, big, cost: not measured',
+    ]);
+    expect(result.unchecked).toEqual(['ours / absent, small, cost']);
+  });
+
   it('stops what it started when a measurement fails', async () => {
     let stopped = false;
     const failing: Subject = {

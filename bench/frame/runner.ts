@@ -1,4 +1,4 @@
-import type { Benchmark, Bound, Context, Subject } from './benchmark.ts';
+import type { Benchmark, Bound, Context, RatioBound, Subject } from './benchmark.ts';
 import { quantile, summarize } from './statistics.ts';
 
 type Sample = {
@@ -37,6 +37,8 @@ export type Result = {
   readonly ratios: readonly Ratio[];
   readonly skipped: readonly { readonly subject: string; readonly reason: string }[];
   readonly broken: readonly string[];
+  /** Promises relative to a peer that is not installed. */
+  readonly unchecked: readonly string[];
 };
 
 /** Measures all subjects in interleaved rounds, starting each round with another one, so that drift hits all alike. */
@@ -63,11 +65,13 @@ export async function runBenchmark(benchmark: Benchmark, rounds: number, context
     for (const subject of started.reverse()) await subject.stop?.();
   }
   const rows = rowsOf(samples);
+  const promises = checkRatios(samples, benchmark.ratioBounds ?? [], new Set(skipped.map(({ subject }) => subject)));
   return {
     rows,
-    ratios: ratiosOf(samples, benchmark.against),
+    ratios: ratiosOf(samples, benchmark),
     skipped,
-    broken: brokenBounds(rows, benchmark.bounds ?? []),
+    broken: [...brokenBounds(rows, benchmark.bounds ?? []), ...promises.broken],
+    unchecked: promises.unchecked,
   };
 }
 
@@ -85,7 +89,7 @@ async function measureRound(subjects: readonly Subject[], shape: string, round: 
 }
 
 function rowsOf(samples: readonly Sample[]): Row[] {
-  const groups = Map.groupBy(samples, ({ subject, shape, metric }) => JSON.stringify([shape, metric, subject]));
+  const groups = Map.groupBy(samples, keyOf);
   return [...groups.values()].map((group) => {
     const [{ subject, shape, metric, unit }] = group as [Sample, ...Sample[]];
     const values = group.map(({ value }) => value);
@@ -96,24 +100,52 @@ function rowsOf(samples: readonly Sample[]): Row[] {
   });
 }
 
-/** Per round: the subject's median over the other's, then the median of those. Rounds that lack either do not count. */
-function ratiosOf(samples: readonly Sample[], against: readonly string[]): Ratio[] {
-  const byCell = Map.groupBy(samples, ({ shape, metric, subject }) => JSON.stringify([shape, metric, subject]));
+type Cell = Pick<Sample, 'subject' | 'shape' | 'metric'>;
+
+const keyOf = ({ subject, shape, metric }: Cell) => JSON.stringify([shape, metric, subject]);
+
+function ratiosOf(samples: readonly Sample[], { against, compared }: Benchmark): Ratio[] {
+  const byCell = Map.groupBy(samples, keyOf);
   const ratios: Ratio[] = [];
   for (const group of byCell.values()) {
     const [{ subject, shape, metric }] = group as [Sample, ...Sample[]];
+    if (compared !== undefined && !compared.includes(subject)) continue;
     for (const other of against) {
-      const base = byCell.get(JSON.stringify([shape, metric, other]));
-      if (other === subject || base === undefined) continue;
-      const perRound = [...roundMedians(group)].flatMap(([round, value]) => {
-        const denominator = roundMedians(base).get(round);
-        return denominator === undefined || denominator === 0 ? [] : [value / denominator];
-      });
-      if (perRound.length > 0)
-        ratios.push({ subject, against: other, shape, metric, median: summarize(perRound).median });
+      if (other === subject) continue;
+      const median = ratioBetween(group, byCell.get(keyOf({ subject: other, shape, metric })) ?? []);
+      if (median !== undefined) ratios.push({ subject, against: other, shape, metric, median });
     }
   }
   return ratios;
+}
+
+/** Per round: one's median over the other's, then the median of those. Rounds that lack either do not count. */
+function ratioBetween(one: readonly Sample[], other: readonly Sample[]): number | undefined {
+  const denominators = roundMedians(other);
+  const perRound = [...roundMedians(one)].flatMap(([round, value]) => {
+    const denominator = denominators.get(round);
+    return denominator === undefined || denominator === 0 ? [] : [value / denominator];
+  });
+  return perRound.length > 0 ? summarize(perRound).median : undefined;
+}
+
+function checkRatios(samples: readonly Sample[], bounds: readonly RatioBound[], skipped: ReadonlySet<string>) {
+  const byCell = Map.groupBy(samples, keyOf);
+  const broken: string[] = [];
+  const unchecked: string[] = [];
+  for (const { subject, shape, metric, against, againstShape = shape, atMost } of bounds) {
+    const name = `${subject} / ${against}, ${shape}${againstShape === shape ? '' : ` / ${againstShape}`}, ${metric}`;
+    const [one, other] = [
+      { subject, shape, metric },
+      { subject: against, shape: againstShape, metric },
+    ].map((cell) => byCell.get(keyOf(cell)) ?? []);
+    const ratio = ratioBetween(one!, other!);
+    if (ratio !== undefined) {
+      if (ratio > atMost) broken.push(`${name}: ${round(ratio)} is over ${atMost}`);
+    } else if (skipped.has(subject) || skipped.has(against)) unchecked.push(name);
+    else broken.push(`${name}: not measured`);
+  }
+  return { broken, unchecked };
 }
 
 function roundMedians(samples: readonly Sample[]): Map<number, number> {

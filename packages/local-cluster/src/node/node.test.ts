@@ -335,7 +335,7 @@ describe('the node', () => {
     const kubeconfig = parse(readFileSync(env.KUBECONFIG ?? '', 'utf8'));
 
     expect(cluster.api.tokens.identify(kubeconfig.users[0].user.token)).toMatchObject({
-      username: 'system:serviceaccount:default:robot',
+      user: { username: 'system:serviceaccount:default:robot' },
     });
     expect(statSync(env.KUBECONFIG ?? '').mode & 0o777).toBe(0o600);
   });

@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_control: GenFile;
 
 /**
- * Where a state message stands in its sequence. A snapshot starts at base_revision 0 and may take several chunks; the state
+ * Where a state message stands in its sequence. A snapshot may take several chunks, which base_revision counts from 0; the state
  * changes hands only when the last of them is there. A delta is one message.
  *
  * @generated from message roundhouse.control.v1.Revision
@@ -335,6 +335,13 @@ export declare type Failure = Message<"roundhouse.control.v1.Failure"> & {
    * @generated from field: int64 next_retry_ms = 6;
    */
   nextRetryMs: bigint;
+
+  /**
+   * what it left the model in, DOWNLOAD_FAILED or LOAD_FAILED, also while it is tried again
+   *
+   * @generated from field: roundhouse.control.v1.ModelState state = 7;
+   */
+  state: ModelState;
 };
 
 /**

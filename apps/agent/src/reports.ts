@@ -49,5 +49,6 @@ function failureReport(failure: Failure) {
     attempt: failure.attempt,
     timeMs: BigInt(Math.floor(failure.atEpochMs)),
     nextRetryMs: BigInt(failure.retryEpochMs ?? 0),
+    state: states[failure.stage === 'download' ? 'download-failed' : 'load-failed'],
   };
 }

@@ -1,19 +1,16 @@
-import type { Environment, ParseResult } from '@marcbachmann/cel-js';
+import type { ParseResult } from '@marcbachmann/cel-js';
 import { messageOf } from '@roundhouse/base';
 import { celEnvironment } from './cel-functions.ts';
 import type { FieldError } from './field-errors.ts';
-import { asJson, isJson, type Json, same } from './json.ts';
-import { join, type Rule, type Schema } from './schema.ts';
+import { asJson, isJson, type Json, jsons, same } from './json.ts';
+import { fieldOf, join, keyOf, type Schema } from './schema.ts';
 
-const environment: Environment = celEnvironment();
+const environment = celEnvironment();
 const compiled = new Map<string, ParseResult>();
 
 function compile(expression: string): ParseResult {
-  let program = compiled.get(expression);
-  if (!program) {
-    program = environment.parse(expression);
-    compiled.set(expression, program);
-  }
+  const program = compiled.get(expression) ?? environment.parse(expression);
+  compiled.set(expression, program);
   return program;
 }
 
@@ -27,74 +24,74 @@ export function compileProblem(expression: string): string | undefined {
   }
 }
 
+/** The rules of a schema itself, those of its fields not among them. */
+export function rulesIn(schema: Schema): readonly Json[] {
+  return jsons(schema['x-kubernetes-validations']);
+}
+
 /** Asks all rules of the schema about a value that fits the schema. */
 export function checkRules(schema: Schema, value: unknown, old: unknown, path = ''): FieldError[] {
   if (value === null || value === undefined) return [];
-  const errors = schema.rules.flatMap((rule) => checkRule(schema, rule, value, old, path) ?? []);
+  const errors = rulesIn(schema).flatMap((rule) => checkRule(schema, rule, value, old, path) ?? []);
   if (Array.isArray(value)) {
-    const { items } = schema;
-    if (!items) return errors;
-    const before = Array.isArray(old) ? old : [];
+    const items = asJson(schema.items);
     const nested = value.map((item, index) =>
-      checkRules(items, item, counterpart(schema, item, before), `${path}[${index}]`),
+      checkRules(items, item, counterpart(schema, item, old), `${path}[${index}]`),
     );
     return [...errors, ...nested.flat()];
   }
   if (!isJson(value)) return errors;
-  const before = asJson(old);
   for (const [name, child] of Object.entries(value)) {
-    const property =
-      schema.properties.get(name) ?? (isJson(schema.additional) ? (schema.additional as Schema) : undefined);
-    if (property) errors.push(...checkRules(property, child, before[name], join(path, name)));
+    errors.push(...checkRules(fieldOf(schema, name) ?? {}, child, asJson(old)[name], join(path, name)));
   }
   return errors;
 }
 
 /** The earlier form of a list's item: only items of maps can be told apart. */
-function counterpart(schema: Schema, item: unknown, before: readonly unknown[]): unknown {
-  if (schema.listType !== 'map') return undefined;
-  return before.find((other) => schema.mapKeys.every((key) => same(asJson(other)[key], asJson(item)[key])));
+function counterpart(schema: Schema, item: unknown, before: unknown): unknown {
+  if (schema['x-kubernetes-list-type'] !== 'map' || !Array.isArray(before)) return undefined;
+  return before.find((other) => same(keyOf(schema, other), keyOf(schema, item)));
 }
 
-function checkRule(schema: Schema, rule: Rule, value: unknown, old: unknown, path: string): FieldError | undefined {
-  const isTransition = /\boldSelf\b/.test(rule.rule);
-  if (isTransition && old === undefined && !rule.optionalOldSelf) return undefined;
+function checkRule(schema: Schema, rule: Json, value: unknown, old: unknown, path: string): FieldError | undefined {
+  const expression = String(rule.rule);
+  const isTransition = /\boldSelf\b/.test(expression);
+  if (isTransition && old === undefined && rule.optionalOldSelf !== true) return undefined;
   // What an update leaves alone stays acceptable, even when the rule is newer than the object.
   if (!isTransition && old !== undefined && same(value, old)) return undefined;
   const variables = { self: celValue(schema, value), oldSelf: old === undefined ? undefined : celValue(schema, old) };
-  const field = (path + rule.fieldPath).replace(/^\./, '') || '<nil>';
+  const field = `${path}${rule.fieldPath ?? ''}`.replace(/^\./, '') || '<nil>';
   try {
-    if (compile(rule.rule)(variables) === true) return undefined;
+    if (compile(expression)(variables) === true) return undefined;
   } catch (error) {
-    return ruleError(schema, rule, field, `${messageOf(error).split(' > ')[0]} evaluating rule: ${rule.rule.trim()}`);
+    return ruleError(schema, rule, field, `${messageOf(error).split(' > ')[0]} evaluating rule: ${expression.trim()}`);
   }
   return ruleError(schema, rule, field, messageFor(rule, variables));
 }
 
-function messageFor(rule: Rule, variables: Json): string {
-  const fallback = (rule.message ?? `failed rule: ${rule.rule}`).trim();
-  if (rule.messageExpression === undefined) return fallback;
+function messageFor({ rule, message, messageExpression }: Json, variables: Json): string {
+  const fallback = String(message ?? `failed rule: ${rule}`).trim();
+  if (messageExpression === undefined) return fallback;
   try {
-    const message: unknown = compile(rule.messageExpression)(variables);
-    return typeof message === 'string' && message.trim() !== '' ? message.trim() : fallback;
+    const made: unknown = compile(String(messageExpression))(variables);
+    return typeof made === 'string' && made.trim() !== '' ? made.trim() : fallback;
   } catch {
     return fallback;
   }
 }
 
-function ruleError(schema: Schema, { reason }: Rule, field: string, detail: string): FieldError {
+const reasons: Readonly<Record<string, string>> = {
+  FieldValueForbidden: 'Forbidden:',
+  FieldValueRequired: 'Required value:',
+  FieldValueDuplicate: 'Duplicate value:',
+  FieldValueInvalid: 'Invalid value:',
+};
+
+function ruleError(schema: Schema, { reason }: Json, field: string, detail: string): FieldError {
+  const type = reasons[String(reason)] === undefined ? 'FieldValueInvalid' : String(reason);
   // Kubernetes names the type in place of the value.
-  const shown = `${JSON.stringify(schema.type)}: `;
-  switch (reason) {
-    case 'FieldValueForbidden':
-      return { field, type: reason, body: `Forbidden: ${detail}` };
-    case 'FieldValueRequired':
-      return { field, type: reason, body: `Required value: ${detail}` };
-    case 'FieldValueDuplicate':
-      return { field, type: reason, body: `Duplicate value: ${shown}${detail}` };
-    default:
-      return { field, type: 'FieldValueInvalid', body: `Invalid value: ${shown}${detail}` };
-  }
+  const shown = /Invalid|Duplicate/.test(type) ? ` ${JSON.stringify(schema.type ?? '')}:` : '';
+  return { field, type, body: `${reasons[type]}${shown} ${detail}` };
 }
 
 const keywords =
@@ -111,17 +108,16 @@ function celName(name: string): string {
 }
 
 /** A value as CEL has it: integers are 64 bits wide, timestamps and durations are their own types. */
-function celValue(schema: Schema | undefined, value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => celValue(schema?.items, item));
+function celValue(schema: Schema, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => celValue(asJson(schema.items), item));
   if (isJson(value)) {
+    const isProperty = (name: string) => Object.hasOwn(asJson(schema.properties), name);
     const entries = Object.entries(value).map(([name, child]) => {
-      const property = schema?.properties.get(name);
-      if (property) return [celName(name), celValue(property, child)];
-      return [name, celValue(isJson(schema?.additional) ? (schema.additional as Schema) : undefined, child)];
+      return [isProperty(name) ? celName(name) : name, celValue(fieldOf(schema, name) ?? {}, child)];
     });
     return Object.fromEntries(entries);
   }
-  if (typeof value === 'number' && Number.isInteger(value) && schema?.type !== 'number') return BigInt(value);
-  if (typeof value === 'string' && schema?.format === 'date-time') return new Date(value);
+  if (typeof value === 'number' && Number.isInteger(value) && schema.type !== 'number') return BigInt(value);
+  if (typeof value === 'string' && schema.format === 'date-time') return new Date(value);
   return value;
 }

@@ -8,28 +8,20 @@ import type { Change, Store } from './store.ts';
 export function follow(store: Store, key: string, revision: number, listener: (change: Change) => void): () => void {
   const backlog = revision > store.revision ? undefined : store.since(key, revision);
   if (!backlog) throw expired(`too old resource version: ${revision} (${store.revision})`);
-  const queue = [...backlog];
+  const queue: Change[] = [];
   let isStopped = false;
-  let isScheduled = false;
 
   const drain = () => {
-    isScheduled = false;
-    for (const change of queue.splice(0)) {
-      if (isStopped) return;
-      listener(change);
-    }
+    for (const change of queue.splice(0)) if (!isStopped) listener(change);
   };
-  const schedule = () => {
-    if (isScheduled) return;
-    isScheduled = true;
-    setImmediate(drain);
+  const add = (changes: readonly Change[]) => {
+    if (queue.length === 0 && changes.length > 0) setImmediate(drain);
+    queue.push(...changes);
   };
+  add(backlog);
   const unsubscribe = store.onChange((change) => {
-    if (change.key !== key) return;
-    queue.push(change);
-    schedule();
+    if (change.key === key) add([change]);
   });
-  if (queue.length > 0) schedule();
   return () => {
     isStopped = true;
     unsubscribe();

@@ -1,11 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { messageOf } from '@roundhouse/base';
+import { type Clock, messageOf } from '@roundhouse/base';
 import { parse as parseYaml } from 'yaml';
-import { ApiError } from './api.ts';
+import { ApiError, type KubeObject, type PodLogs } from './api.ts';
+import type { LocalApi } from './create-api.ts';
 import { isJson, type Json } from './json.ts';
 import { decodeProtobuf } from './protobuf.ts';
-import type { User } from './reviews.ts';
 import { badRequest, statusOf } from './status.ts';
+import type { User } from './tokens.ts';
+
+export type Snapshot = { readonly items: readonly KubeObject[]; readonly revision: number };
+
+/** What requests are answered from. */
+export type Server = {
+  readonly api: LocalApi;
+  readonly clock: Clock;
+  readonly logs: PodLogs | undefined;
+  /** Lists that clients read in pieces: the rest of each, as it was when the list began. */
+  readonly lists: Map<string, Snapshot>;
+  /** Aborts when the server closes. */
+  readonly closing: AbortSignal;
+};
 
 /** One request on its way, and how it is answered. */
 export type Call = {
@@ -17,13 +31,23 @@ export type Call = {
   readonly user: User;
 };
 
-/** How the client wants objects: whole, as a table, or their metadata alone. */
-export type Shape = 'object' | 'table' | 'partial';
+/** Whether a parameter of the query says yes, as Kubernetes reads it. */
+export function isOn({ query }: Call, parameter: string): boolean {
+  return ['1', 'true'].includes(query.get(parameter) ?? '');
+}
+
+/** A number of the query; undefined when it is not given. Throws 400 for anything but a whole one from 0. */
+export function numberOf({ query }: Call, parameter: string): number | undefined {
+  const text = query.get(parameter);
+  if (text === null || text === '') return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw badRequest(`${parameter}: Invalid value: "${text}": invalid syntax`);
+}
 
 /** What Kubernetes takes as well. */
 const bodySizeBytesMax = 3 * 1024 * 1024;
 
-/** The body's JSON (or YAML); an empty body is undefined. */
+/** The body's JSON, YAML or protobuf; an empty body is undefined. */
 export async function readBody({ request }: Call): Promise<unknown> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
@@ -34,21 +58,23 @@ export async function readBody({ request }: Call): Promise<unknown> {
     }
     chunks.push(chunk);
   }
-  if (sizeBytes === 0) return undefined;
-  const bytes = Buffer.concat(chunks);
-  const type = mediaTypeOf(request.headers['content-type']);
-  if (type === 'application/vnd.kubernetes.protobuf') {
-    const decoded = decodeProtobuf(bytes);
-    if (decoded) return decoded;
-    const supported = 'accepted media types include: application/json, application/yaml';
-    throw new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - ${supported}`);
-  }
-  const text = bytes.toString();
+  return sizeBytes === 0 ? undefined : decode(mediaTypeOf(request.headers['content-type']), Buffer.concat(chunks));
+}
+
+function decode(type: string, bytes: Buffer): unknown {
+  const decoders = [
+    [/^application\/vnd\.kubernetes\.protobuf$/, decodeProtobuf],
+    [/yaml$/, (body: Buffer) => parseYaml(body.toString())],
+    [/./, (body: Buffer) => JSON.parse(body.toString())],
+  ] as const;
   try {
-    return type.endsWith('yaml') ? parseYaml(text) : JSON.parse(text);
+    const decoded = (decoders.find(([pattern]) => pattern.test(type)) ?? decoders[2])[1](bytes);
+    if (decoded !== undefined) return decoded;
   } catch (error) {
     throw badRequest(`couldn't parse the body: ${messageOf(error)}`);
   }
+  const supported = 'accepted media types include: application/json, application/yaml';
+  throw new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - ${supported}`);
 }
 
 export async function readObject(call: Call): Promise<Json> {
@@ -57,24 +83,8 @@ export async function readObject(call: Call): Promise<Json> {
   throw badRequest('the body of the request must be an object');
 }
 
-export function mediaTypeOf(header: string | undefined): string {
-  return (header ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
-}
-
-/** The first of the accepted media types that we serve. */
-export function shapeOf({ request }: Call): Shape {
-  const accepted = (request.headers.accept ?? '*/*').split(',').map((range) => range.trim());
-  for (const range of accepted) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
-    const as = parameters.find((parameter) => parameter.startsWith('as='))?.slice(3);
-    const isJsonType = ['application/json', '*/*', 'application/*', 'application/yaml'].includes(type);
-    if (as === undefined ? !isJsonType : type !== 'application/json' || !parameters.includes('g=meta.k8s.io')) continue;
-    if (as === undefined) return 'object';
-    if (as === 'Table') return 'table';
-    if (as.startsWith('PartialObjectMetadata')) return 'partial';
-  }
-  const supported = 'only the following media types are accepted: application/json, application/yaml';
-  throw new ApiError(406, 'NotAcceptable', supported);
+export function mediaTypeOf(header = ''): string {
+  return header.split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
 export function sendJson({ response }: Call, code: number, body: unknown, headers: Record<string, string> = {}): void {
@@ -88,16 +98,9 @@ export function sendJson({ response }: Call, code: number, body: unknown, header
   response.end(text);
 }
 
-export function sendText({ response }: Call, code: number, text: string): void {
-  response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' });
-  response.end(text);
-}
-
 export function sendError(call: Call, error: unknown): void {
-  const known =
-    error instanceof ApiError
-      ? error
-      : new ApiError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`);
+  const why = `Internal error occurred: ${messageOf(error)}`;
+  const known = error instanceof ApiError ? error : new ApiError(500, 'InternalError', why);
   if (call.response.headersSent) call.response.destroy();
   else sendJson(call, known.status, statusOf(known));
 }
@@ -105,6 +108,5 @@ export function sendError(call: Call, error: unknown): void {
 /** Warnings as HTTP headers, which kubectl prints. */
 export function warningHeaders(warnings: readonly string[]): Record<string, string> {
   if (warnings.length === 0) return {};
-  const quoted = warnings.map((text) => `299 - "${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
-  return { warning: quoted.join(', ') };
+  return { warning: warnings.map((text) => `299 - ${JSON.stringify(text)}`).join(', ') };
 }

@@ -16,6 +16,11 @@ export function asList(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The objects of a list. */
+export function jsons(value: unknown): readonly Json[] {
+  return asList(value).filter(isJson);
+}
+
 /** A copy that shares nothing, as the wire would make it: without undefined fields. */
 export function copyOf<T>(value: T): T {
   return JSON.parse(JSON.stringify(value));

@@ -1,16 +1,8 @@
 import type { KubeObject, Resource } from './api.ts';
-import { asJson, asList, type Json } from './json.ts';
+import builtins from './builtin-kinds.json' with { type: 'json' };
+import { builtinColumns, type Column, customColumns } from './columns.ts';
+import { asJson, asList, isJson, type Json, jsons } from './json.ts';
 import type { Schema } from './schema.ts';
-
-export type Column = {
-  readonly name: string;
-  readonly type: string;
-  readonly format?: string;
-  readonly priority: number;
-  readonly description: string;
-  /** The cell; undefined shows as `<none>` or stays empty, as kubectl has it for the kind. */
-  readonly cell: (object: KubeObject, nowMs: number) => unknown;
-};
 
 export type ScalePaths = {
   readonly specReplicas: string;
@@ -21,10 +13,10 @@ export type ScalePaths = {
 export type KindVersion = {
   readonly name: string;
   readonly status: boolean;
-  readonly scale?: ScalePaths;
-  /** Custom resources have one; built-in kinds are checked by hand where it matters. */
-  readonly schema?: Schema;
-  readonly columns?: readonly Column[];
+  readonly scale: ScalePaths | undefined;
+  /** The defaults and checks of a kind. It is all that custom resources may hold, and a part of what built-in ones may. */
+  readonly schema: Schema | undefined;
+  readonly columns: readonly Column[];
 };
 
 /** A resource that is served, and how its objects are stored. */
@@ -44,78 +36,54 @@ export type Kind = Resource & {
   readonly key: string;
   /** Reviews are answered and not stored: they can only be created. */
   readonly virtual: boolean;
-};
-
-type Options = {
-  readonly cluster?: true;
-  readonly short?: readonly string[];
-  readonly status?: true;
-  readonly scale?: true;
-  readonly all?: true;
-  readonly virtual?: true;
-  readonly plural?: string;
-  readonly key?: string;
+  /** Objects count the changes of their spec. */
+  readonly hasGeneration: boolean;
+  /** The status of a new object; others start without. */
+  readonly initialStatus: Json | undefined;
 };
 
 const workloadScale: ScalePaths = { specReplicas: 'spec.replicas', statusReplicas: 'status.replicas' };
 
-function builtin(apiVersion: string, kind: string, options: Options = {}): Kind {
+/** A kind of `builtin-kinds.json`, which describes Kubernetes' own as a definition would: names, columns, defaults, rules. */
+function builtin(entry: Json): Kind {
+  const apiVersion = String(entry.apiVersion);
   const { group, version } = splitApiVersion(apiVersion);
-  const resource = options.plural ?? `${kind.toLowerCase()}s`;
+  const kind = String(entry.kind);
+  const resource = String(entry.plural ?? `${kind.toLowerCase()}s`);
+  const key = String(entry.key ?? `${group}/${resource}`);
+  const schema = isJson(entry.schema) ? (resolved(entry.schema) as Json) : undefined;
+  const status = asList(entry.subresources).includes('status');
+  const scale = asList(entry.subresources).includes('scale') ? workloadScale : undefined;
   return {
     group,
     resource,
     kind,
     listKind: `${kind}List`,
     singular: kind.toLowerCase(),
-    shortNames: options.short ?? [],
-    categories: options.all ? ['all'] : [],
-    namespaced: !options.cluster,
+    shortNames: asList(entry.short).map(String),
+    categories: asList(entry.categories).map(String),
+    namespaced: entry.cluster !== true,
     custom: false,
-    versions: [{ name: version, status: options.status ?? false, ...(options.scale && { scale: workloadScale }) }],
-    storedVersion: apiVersion,
-    key: options.key ?? `${group}/${resource}`,
-    virtual: options.virtual ?? false,
+    versions: [{ name: version, status, scale, schema, columns: builtinColumns(key, asList(entry.columns)) }],
+    storedVersion: key === '/events' ? 'v1' : apiVersion,
+    key,
+    virtual: entry.virtual === true,
+    hasGeneration: entry.counted === true,
+    initialStatus: isJson(entry.status) ? entry.status : undefined,
   };
 }
 
-const rbac = 'rbac.authorization.k8s.io/v1';
-const authorization = 'authorization.k8s.io/v1';
+const schemas: Json = builtins.schemas;
 
-const builtins: readonly Kind[] = [
-  builtin('v1', 'Namespace', { cluster: true, short: ['ns'], status: true }),
-  builtin('v1', 'Pod', { short: ['po'], status: true, all: true }),
-  builtin('v1', 'Service', { short: ['svc'], status: true, all: true }),
-  builtin('v1', 'Endpoints', { short: ['ep'], plural: 'endpoints' }),
-  builtin('v1', 'ConfigMap', { short: ['cm'] }),
-  builtin('v1', 'Secret'),
-  builtin('v1', 'ServiceAccount', { short: ['sa'] }),
-  builtin('v1', 'Event', { short: ['ev'] }),
-  builtin('v1', 'Node', { cluster: true, short: ['no'], status: true }),
-  builtin('apps/v1', 'Deployment', { short: ['deploy'], status: true, scale: true, all: true }),
-  builtin('apps/v1', 'ReplicaSet', { short: ['rs'], status: true, scale: true, all: true }),
-  builtin('discovery.k8s.io/v1', 'EndpointSlice'),
-  builtin('events.k8s.io/v1', 'Event', { short: ['ev'], key: '/events' }),
-  builtin('coordination.k8s.io/v1', 'Lease'),
-  builtin('autoscaling/v2', 'HorizontalPodAutoscaler', { short: ['hpa'], status: true, all: true }),
-  builtin('policy/v1', 'PodDisruptionBudget', { short: ['pdb'], status: true }),
-  builtin('networking.k8s.io/v1', 'NetworkPolicy', { short: ['netpol'], plural: 'networkpolicies' }),
-  builtin('networking.k8s.io/v1', 'Ingress', { short: ['ing'], plural: 'ingresses', status: true }),
-  builtin(rbac, 'Role'),
-  builtin(rbac, 'RoleBinding'),
-  builtin(rbac, 'ClusterRole', { cluster: true }),
-  builtin(rbac, 'ClusterRoleBinding', { cluster: true }),
-  builtin('apiextensions.k8s.io/v1', 'CustomResourceDefinition', {
-    cluster: true,
-    short: ['crd', 'crds'],
-    status: true,
-  }),
-  builtin('authentication.k8s.io/v1', 'TokenReview', { cluster: true, virtual: true }),
-  builtin('authentication.k8s.io/v1', 'SelfSubjectReview', { cluster: true, virtual: true }),
-  builtin(authorization, 'SelfSubjectAccessReview', { cluster: true, virtual: true }),
-  builtin(authorization, 'SubjectAccessReview', { cluster: true, virtual: true }),
-  builtin(authorization, 'SelfSubjectRulesReview', { cluster: true, virtual: true }),
-];
+/** A schema with those that it refers to written into it. */
+function resolved(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(resolved);
+  if (!isJson(schema)) return schema;
+  const own = Object.fromEntries(Object.entries(schema).map(([name, child]) => [name, resolved(child)]));
+  const shared = schema.$ref === undefined ? {} : asJson(resolved(schemas[String(schema.$ref)]));
+  const properties = { ...asJson(shared.properties), ...asJson(own.properties) };
+  return { ...shared, ...own, $ref: undefined, ...(Object.keys(properties).length > 0 && { properties }) };
+}
 
 export type Kinds = {
   all(): readonly Kind[];
@@ -124,27 +92,90 @@ export type Kinds = {
   findKind(apiVersion: string, kind: string): Kind | undefined;
   ofKey(key: string): Kind | undefined;
   /** Adds or replaces the resource that an established CustomResourceDefinition defines. */
-  define(kind: Kind): void;
-  undefine(resource: Resource): void;
+  define(definition: KubeObject): void;
+  undefine(definition: KubeObject): void;
 };
 
 export function createKinds(): Kinds {
-  const byName = new Map(builtins.map((kind) => [idOf(kind), kind]));
+  const byName = new Map(jsons(builtins.kinds).map((entry) => [idOf(builtin(entry)), builtin(entry)]));
+  const all = () => [...byName.values()];
   return {
-    all: () => [...byName.values()],
+    all,
     find: (resource) => byName.get(idOf(resource)),
     findKind(apiVersion, name) {
       const { group } = splitApiVersion(apiVersion);
-      return [...byName.values()].find((kind) => kind.group === group && kind.kind === name);
+      return all().find((kind) => kind.group === group && kind.kind === name);
     },
-    ofKey: (key) => [...byName.values()].find((kind) => kind.key === key),
-    define: (kind) => void byName.set(idOf(kind), kind),
-    undefine: (resource) => void byName.delete(idOf(resource)),
+    ofKey: (key) => all().find((kind) => kind.key === key),
+    define: (definition) => void byName.set(idOf(definedBy(definition)), kindOfDefinition(definition)),
+    undefine: (definition) => void byName.delete(idOf(definedBy(definition))),
   };
 }
 
 function idOf({ group, resource }: Resource): string {
   return `${group}/${resource}`;
+}
+
+/** The resource that a CustomResourceDefinition defines. */
+export function definedBy({ spec }: KubeObject): Resource {
+  const { group, names } = asJson(spec);
+  return { group: String(group), resource: String(asJson(names).plural) };
+}
+
+function kindOfDefinition(definition: KubeObject): Kind {
+  const { names, versions, scope } = asJson(definition.spec);
+  const { kind, listKind, singular, shortNames, categories } = asJson(names);
+  const { group, resource } = definedBy(definition);
+  return {
+    group,
+    resource,
+    kind: String(kind),
+    listKind: String(listKind),
+    singular: String(singular),
+    shortNames: asList(shortNames).map(String),
+    categories: asList(categories).map(String),
+    namespaced: scope === 'Namespaced',
+    custom: true,
+    versions: jsons(versions)
+      .filter(({ served }) => served === true)
+      .map(definedVersion)
+      .sort((a, b) => comparePriority(a.name, b.name)),
+    storedVersion: `${group}/${jsons(versions).find(({ storage }) => storage === true)?.name}`,
+    key: `${group}/${resource}`,
+    virtual: false,
+    hasGeneration: true,
+    initialStatus: undefined,
+  };
+}
+
+function definedVersion({ name, subresources, schema, additionalPrinterColumns }: Json): KindVersion {
+  const { status, scale } = asJson(subresources);
+  const { specReplicasPath, statusReplicasPath, labelSelectorPath } = asJson(scale);
+  const path = (value: unknown) => String(value).replace(/^\./, '');
+  const paths = {
+    specReplicas: path(specReplicasPath),
+    statusReplicas: path(statusReplicasPath),
+    ...(labelSelectorPath !== undefined && { selector: path(labelSelectorPath) }),
+  };
+  return {
+    name: String(name),
+    status: status !== undefined,
+    scale: isJson(scale) ? paths : undefined,
+    schema: asJson(asJson(schema).openAPIV3Schema),
+    columns: customColumns(jsons(additionalPrinterColumns)),
+  };
+}
+
+/** Kubernetes' order of versions: v2, v1, v1beta2, v1beta1, v1alpha1, then others by name. */
+function comparePriority(a: string, b: string): number {
+  const rank = (name: string) => {
+    const [, major, stage = 'ga', minor = 0] = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(name) ?? [];
+    return major === undefined ? [] : [['alpha', 'beta', 'ga'].indexOf(stage), Number(major), Number(minor)];
+  };
+  const [x, y] = [rank(a), rank(b)];
+  if (x.length !== y.length) return y.length - x.length;
+  const first = x.findIndex((part, index) => part !== y[index]);
+  return first < 0 ? a.localeCompare(b) : Number(y[first]) - Number(x[first]);
 }
 
 export function splitApiVersion(apiVersion: string): { readonly group: string; readonly version: string } {
@@ -160,14 +191,13 @@ export function apiVersionOf(kind: Kind, version: string): string {
 export function served(kind: Kind, version: string, object: KubeObject): KubeObject {
   const apiVersion = apiVersionOf(kind, version);
   if (object.apiVersion === apiVersion) return object;
-  if (apiVersion === 'events.k8s.io/v1') return renamed(object, apiVersion, eventFields, 0);
-  return { ...object, apiVersion };
+  return apiVersion === 'events.k8s.io/v1' ? renamed(object, apiVersion, 0) : { ...object, apiVersion };
 }
 
 /** The object as it is stored. */
-export function stored(kind: Kind, object: Json): Json {
-  if (object.apiVersion === 'events.k8s.io/v1') return renamed(object as KubeObject, 'v1', eventFields, 1);
-  return { ...object, apiVersion: kind.key === '/events' ? 'v1' : kind.storedVersion };
+export function stored({ storedVersion }: Kind, object: Json): Json {
+  if (object.apiVersion === 'events.k8s.io/v1') return renamed(object as KubeObject, storedVersion, 1);
+  return { ...object, apiVersion: storedVersion };
 }
 
 /** Fields of an Event in v1 and in events.k8s.io/v1. */
@@ -181,70 +211,8 @@ const eventFields: readonly (readonly [string, string])[] = [
   ['reportingComponent', 'reportingController'],
 ];
 
-function renamed(object: KubeObject, apiVersion: string, fields: typeof eventFields, from: 0 | 1): KubeObject {
-  const names = new Map(fields.map((pair) => [pair[from], pair[1 - from]]));
+function renamed(object: KubeObject, apiVersion: string, from: 0 | 1): KubeObject {
+  const names = new Map(eventFields.map((pair) => [pair[from], pair[1 - from]]));
   const entries = Object.entries(object).map(([field, value]) => [names.get(field) ?? field, value]);
   return { ...Object.fromEntries(entries), apiVersion };
-}
-
-/** What a CustomResourceDefinition defines. `columnsOf` makes the printer columns of a version. */
-export function kindOfDefinition(
-  definition: KubeObject,
-  schemaOf: (schema: Json) => Schema,
-  columnsOf: (columns: readonly unknown[]) => readonly Column[],
-): Kind {
-  const spec = asJson(definition.spec);
-  const names = asJson(spec.names);
-  const group = String(spec.group);
-  const strings = (value: unknown) => asList(value).map(String);
-  const all = asList(spec.versions).map(asJson);
-  const version = (item: Json): KindVersion => {
-    const scale = asJson(asJson(item.subresources).scale);
-    const path = (value: unknown) => String(value).replace(/^\./, '');
-    return {
-      name: String(item.name),
-      status: 'status' in asJson(item.subresources),
-      ...(scale.specReplicasPath !== undefined && {
-        scale: {
-          specReplicas: path(scale.specReplicasPath),
-          statusReplicas: path(scale.statusReplicasPath),
-          ...(scale.labelSelectorPath !== undefined && { selector: path(scale.labelSelectorPath) }),
-        },
-      }),
-      schema: schemaOf(asJson(asJson(item.schema).openAPIV3Schema)),
-      columns: columnsOf(asList(item.additionalPrinterColumns)),
-    };
-  };
-  const storage = all.find((item) => item.storage === true) ?? {};
-  const resource = String(names.plural);
-  return {
-    group,
-    resource,
-    kind: String(names.kind),
-    listKind: String(names.listKind ?? `${names.kind}List`),
-    singular: String(names.singular ?? String(names.kind).toLowerCase()),
-    shortNames: strings(names.shortNames),
-    categories: strings(names.categories),
-    namespaced: spec.scope === 'Namespaced',
-    custom: true,
-    versions: all
-      .filter((item) => item.served === true)
-      .sort((a, b) => comparePriority(String(a.name), String(b.name)))
-      .map(version),
-    storedVersion: `${group}/${storage.name}`,
-    key: `${group}/${resource}`,
-    virtual: false,
-  };
-}
-
-/** Kubernetes' order of versions: v2, v1, v1beta2, v1beta1, v1alpha1, then others by name. */
-function comparePriority(a: string, b: string): number {
-  const rank = (name: string) => {
-    const [, major, stage, minor] = /^v(\d+)(?:(alpha|beta)(\d+))?$/.exec(name) ?? [];
-    if (major === undefined) return undefined;
-    return [stage === undefined ? 2 : stage === 'beta' ? 1 : 0, Number(major), Number(minor ?? 0)] as const;
-  };
-  const [x, y] = [rank(a), rank(b)];
-  if (x && y) return y[0] - x[0] || y[1] - x[1] || y[2] - x[2];
-  return x ? -1 : y ? 1 : a < b ? -1 : 1;
 }

@@ -1,23 +1,39 @@
 import { randomUUID } from 'node:crypto';
-import { type Call, sendJson, shapeOf } from './http-call.ts';
-import { apiVersionOf, served } from './kinds.ts';
+import { type Call, numberOf, type Server, type Snapshot, sendJson } from './http-call.ts';
+import { rendererFor } from './rendering.ts';
 import type { Target } from './routes.ts';
-import type { Lists, Server, Snapshot } from './serving.ts';
-import { badRequest, expired } from './status.ts';
-import { columnsFor, partial, tableOf } from './tables.ts';
-import { requireRevision, selectorOf } from './watch-stream.ts';
+import { parseFieldSelector, parseLabelSelector, type Selector } from './selectors.ts';
+import { expired } from './status.ts';
+import type { Store } from './store.ts';
 
 /** Clients that page read to the end at once; the oldest is dropped beyond so many. */
 const snapshotsMax = 64;
 
+/** What the request's path and selectors select. */
+export function selectorOf({ query }: Call, { kind, namespace, name }: Target): Selector {
+  const labels = query.get('labelSelector');
+  const fields = query.get('fieldSelector');
+  const byLabels = labels ? parseLabelSelector(labels) : undefined;
+  const byFields = fields ? parseFieldSelector(kind.key, fields) : undefined;
+  return (object) =>
+    (!namespace || object.metadata.namespace === namespace) &&
+    (name === undefined || object.metadata.name === name) &&
+    (byLabels?.(object) ?? true) &&
+    (byFields?.(object) ?? true);
+}
+
+/** Checks a revision that a client names: a number, and one that has been. */
+export function requireRevision(store: Store, call: Call): number | undefined {
+  const revision = numberOf(call, 'resourceVersion');
+  if (revision === undefined || revision <= store.revision) return revision;
+  throw expired(`too large resource version: ${revision}, current: ${store.revision}`);
+}
+
 /** Answers a list, or the next piece of one. */
-export function listObjects(server: Server, call: Call, target: Target) {
-  const { kind, version } = target;
+export function listObjects(server: Server, call: Call, target: Target): void {
   const { items, revision } = snapshotFor(server, call, target);
-  const limit = Number(call.query.get('limit') ?? 0);
-  if (!Number.isInteger(limit) || limit < 0) throw badRequest(`limit: Invalid value: ${call.query.get('limit')}`);
-  const page = limit > 0 ? items.slice(0, limit) : items;
-  const rest = items.slice(page.length);
+  const limit = numberOf(call, 'limit') || items.length;
+  const rest = items.slice(limit);
   const metadata = {
     resourceVersion: String(revision),
     ...(rest.length > 0 && {
@@ -25,36 +41,25 @@ export function listObjects(server: Server, call: Call, target: Target) {
       remainingItemCount: rest.length,
     }),
   };
-  const objects = page.map((item) => served(kind, version.name, item));
-  const shape = shapeOf(call);
-  if (shape === 'table') {
-    const include = call.query.get('includeObject') ?? 'Metadata';
-    const options = { include, nowMs: server.clock.now(), withColumns: true, metadata };
-    return sendJson(call, 200, tableOf(columnsFor(kind, version), objects, options));
-  }
-  if (shape === 'partial') {
-    const listKind = { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1' };
-    return sendJson(call, 200, { ...listKind, metadata, items: objects.map(partial) });
-  }
-  sendJson(call, 200, { kind: kind.listKind, apiVersion: apiVersionOf(kind, version.name), metadata, items: objects });
+  sendJson(call, 200, rendererFor(server, call, target).list(items.slice(0, limit), metadata));
 }
 
-function snapshotFor({ api, lists }: Server, call: Call, { kind, namespace }: Target): Snapshot {
+function snapshotFor({ api, lists }: Server, call: Call, target: Target): Snapshot {
+  const { store } = api.rest;
   const token = call.query.get('continue');
+  const kept = token ? lists.get(token) : undefined;
+  if (kept) return kept;
   if (token) {
-    const snapshot = lists.get(token);
-    if (snapshot) return snapshot;
     const why =
       'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.';
     throw expired(why);
   }
-  const { store } = api.rest;
-  requireRevision(store, call.query.get('resourceVersion'));
-  const items = store.list(kind.key, kind.namespaced ? namespace : undefined).filter(selectorOf(kind, call));
+  requireRevision(store, call);
+  const items = store.list(target.kind.key, undefined).filter(selectorOf(call, target));
   return { items, revision: store.revision };
 }
 
-function keep(lists: Lists, snapshot: Snapshot): string {
+function keep(lists: Server['lists'], snapshot: Snapshot): string {
   const token = randomUUID();
   lists.set(token, snapshot);
   const oldest = lists.keys().next().value;

@@ -1,26 +1,26 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { ApiError } from './api.ts';
-import type { Call } from './http-call.ts';
-import { asJson, asList } from './json.ts';
+import { type Call, isOn, numberOf, type Server } from './http-call.ts';
+import { jsons, valueAt } from './json.ts';
+import { readTarget } from './object-requests.ts';
 import type { Target } from './routes.ts';
-import { readTarget, type Server } from './serving.ts';
 import { badRequest } from './status.ts';
 
 /** Streams a container's log from the node. */
 export async function sendPodLog(server: Server, call: Call, target: Target): Promise<void> {
   const pod = readTarget(server, target);
   const { query, response } = call;
-  const names = [...asList(asJson(pod.spec).initContainers), ...asList(asJson(pod.spec).containers)].map((item) =>
-    String(asJson(item).name),
-  );
-  const container = query.get('container') ?? (names.length === 1 ? names[0] : undefined);
   const { name } = pod.metadata;
+  const names = ['initContainers', 'containers']
+    .flatMap((list) => jsons(valueAt(pod, `spec.${list}`)))
+    .map((container) => String(container.name));
+  const container = query.get('container') ?? (names.length === 1 ? names[0] : undefined);
   if (container === undefined) {
     throw badRequest(`a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]`);
   }
   if (!names.includes(container)) throw badRequest(`container ${container} is not valid for pod ${name}`);
   if (!server.logs) throw new ApiError(501, 'NotImplemented', 'this API server has no node, so there are no logs');
-  const isOn = (parameter: string) => ['1', 'true'].includes(query.get(parameter) ?? '');
-  const number = (parameter: string) => (query.get(parameter) ? Number(query.get(parameter)) : undefined);
   const gone = new AbortController();
   response.on('close', () => gone.abort(new Error('the client left')));
   const signal = AbortSignal.any([gone.signal, server.closing]);
@@ -29,44 +29,30 @@ export async function sendPodLog(server: Server, call: Call, target: Target): Pr
       namespace: target.namespace ?? '',
       pod: name,
       container,
-      follow: isOn('follow'),
-      previous: isOn('previous'),
-      tailLines: number('tailLines'),
-      sinceSeconds: number('sinceSeconds'),
-      timestamps: isOn('timestamps'),
+      follow: isOn(call, 'follow'),
+      previous: isOn(call, 'previous'),
+      tailLines: numberOf(call, 'tailLines'),
+      sinceSeconds: numberOf(call, 'sinceSeconds'),
+      timestamps: isOn(call, 'timestamps'),
     },
     signal,
   );
-  await sendLines(response, lines, number('limitBytes') ?? Number.POSITIVE_INFINITY, signal);
-}
-
-async function sendLines(
-  response: Call['response'],
-  lines: AsyncIterable<string>,
-  sizeBytesMax: number,
-  signal: AbortSignal,
-): Promise<void> {
-  let leftBytes = sizeBytesMax;
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+  response.flushHeaders();
   try {
-    // The first line decides between a log and an error, so headers wait for it no longer than the node takes to look.
-    for await (const line of lines) {
-      if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
-      const bytes = Buffer.from(line.endsWith('\n') ? line : `${line}\n`).subarray(0, leftBytes);
-      leftBytes -= bytes.length;
-      if (!response.write(bytes)) await drained(response, signal);
-      if (leftBytes <= 0) break;
-    }
-    if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
-    response.end();
+    await pipeline(Readable.from(limited(lines, numberOf(call, 'limitBytes') ?? Number.POSITIVE_INFINITY)), response);
   } catch (error) {
     if (!signal.aborted) throw error;
     response.end();
   }
 }
 
-function drained(response: Call['response'], signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    response.once('drain', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+async function* limited(lines: AsyncIterable<string>, sizeBytesMax: number): AsyncGenerator<Buffer> {
+  let leftBytes = sizeBytesMax;
+  for await (const line of lines) {
+    const bytes = Buffer.from(line.endsWith('\n') ? line : `${line}\n`).subarray(0, leftBytes);
+    leftBytes -= bytes.length;
+    yield bytes;
+    if (leftBytes <= 0) return;
+  }
 }

@@ -1,5 +1,8 @@
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { timestamp } from '@roundhouse/base';
 import fieldsByMessage from './gen/protobuf-fields.json' with { type: 'json' };
 import { isJson, type Json } from './json.ts';
+import { splitApiVersion } from './kinds.ts';
 
 /**
  * Kubernetes' protobuf bodies, which kubectl's own `create …` commands send. Fields are those of the published
@@ -9,95 +12,80 @@ const messages: Readonly<Record<string, string>> = fieldsByMessage;
 
 /** Messages that JSON writes into the one that holds them. */
 const inlined = /^(volumeSource|persistentVolumeSource|handler|localObjectReference|ephemeralContainerCommon)$/;
-const magic = Buffer.from('k8s\0');
 
-type Entry = { readonly number: number; readonly value: bigint | Buffer };
+type Value = number | bigint | Uint8Array;
 
 /** The object in a body of type application/vnd.kubernetes.protobuf; undefined for a kind that is not known. */
 export function decodeProtobuf(body: Buffer): Json | undefined {
-  if (!body.subarray(0, 4).equals(magic)) return undefined;
-  const envelope = entriesOf(body.subarray(4));
-  const bytes = (entries: readonly Entry[], number: number) => {
-    const found = entries.find((entry) => entry.number === number)?.value;
-    return found instanceof Buffer ? found : Buffer.alloc(0);
-  };
-  const type = entriesOf(bytes(envelope, 1));
-  const [apiVersion, kind] = [bytes(type, 1).toString(), bytes(type, 2).toString()];
-  const [group = '', version = group] = apiVersion.split('/');
-  const domain = apiVersion.includes('/') ? (group.split('.')[0] ?? '') : 'core';
-  const names = [`${domain}.${version}.${kind}`, `meta.v1.${kind}`];
+  if (body.subarray(0, 4).toString() !== 'k8s\0') return undefined;
+  const [type, raw] = valuesAt(body.subarray(4), 1, 2);
+  const [apiVersion = '', kind = ''] = valuesAt(type, 1, 2).map(textOf);
+  const { group, version } = splitApiVersion(apiVersion);
+  const names = [`${group.split('.')[0] || 'core'}.${version}.${kind}`, `meta.v1.${kind}`];
   const name = names.find((candidate) => candidate in messages);
-  return name === undefined ? undefined : { apiVersion, kind, ...decodeMessage(name, bytes(envelope, 2)) };
+  return name === undefined ? undefined : { apiVersion, kind, ...decodeMessage(name, raw) };
 }
 
-function decodeMessage(name: string, bytes: Buffer): Json {
+function decodeMessage(name: string, bytes: unknown): Json {
   const fields = new Map((messages[name] ?? '').split(' ').map((text) => text.split('=') as [string, string]));
   const message: Json = {};
-  for (const { number, value } of entriesOf(bytes)) {
+  for (const [number, value] of entriesOf(bytes)) {
     const [, field = '', type = '', shape] =
       /^(\w+):([\w.]+?)(\[\]|\{\})?$/.exec(fields.get(String(number)) ?? '') ?? [];
+    const decoded = shape === '{}' ? undefined : decodeValue(type, value);
     if (field === '') continue;
-    if (shape === '{}' && value instanceof Buffer) {
-      const [key, item] = entriesOf(value);
-      message[field] = {
-        ...(message[field] as Json),
-        [String(key?.value)]: decodeValue(type, item?.value ?? Buffer.alloc(0)),
-      };
-    } else if (shape === '[]') message[field] = [...((message[field] as unknown[]) ?? []), decodeValue(type, value)];
-    else {
-      const decoded = decodeValue(type, value);
-      if (inlined.test(field) && isJson(decoded)) Object.assign(message, decoded);
-      // Go writes absent strings, numbers and flags as empty ones; of these only replicas can be meant.
-      else if ((decoded || field === 'replicas') && decoded !== '') message[field] = decoded;
-    }
+    if (shape === '{}') {
+      const [key, item] = valuesAt(value, 1, 2);
+      const entry = { [textOf(key)]: decodeValue(type, item ?? new Uint8Array()) };
+      message[field] = { ...(message[field] as Json), ...entry };
+    } else if (shape === '[]') message[field] = [...((message[field] as unknown[]) ?? []), decoded];
+    else if (inlined.test(field) && isJson(decoded)) Object.assign(message, decoded);
+    // Go writes absent strings, numbers and flags as empty ones; of these only replicas can be meant.
+    else if (decoded || field === 'replicas') message[field] = decoded;
   }
   return message;
 }
 
-function decodeValue(type: string, value: bigint | Buffer): unknown {
-  if (typeof value === 'bigint') return type === 'bool' ? value !== 0n : Number(BigInt.asIntN(64, value));
-  const entries = () => new Map(entriesOf(value).map((entry) => [entry.number, entry.value]));
+function decodeValue(type: string, value: unknown): unknown {
+  if (!(value instanceof Uint8Array)) return type === 'bool' ? Number(value) !== 0 : Number(value);
   switch (type) {
     case 'string':
-      return value.toString();
+      return textOf(value);
     case 'bytes':
-      return value.toString('base64');
+      return Buffer.from(value).toString('base64');
     case 'quantity':
-      return String(entries().get(1) ?? '0');
-    case 'intOrString':
-      return entries().get(1) === 1n ? String(entries().get(3) ?? '') : Number(entries().get(2) ?? 0n);
+      return textOf(valuesAt(value, 1)[0]) || '0';
+    case 'intOrString': {
+      const [isText, number = 0, text] = valuesAt(value, 1, 2, 3);
+      return Number(isText) === 1 ? textOf(text) : Number(number);
+    }
     case 'time': {
-      const seconds = entries().get(1);
-      return typeof seconds === 'bigint'
-        ? new Date(Number(seconds) * 1000).toISOString().replace('.000', '')
-        : undefined;
+      const [seconds] = valuesAt(value, 1);
+      return seconds === undefined ? undefined : timestamp(Number(seconds) * 1000);
     }
     default:
       return decodeMessage(type, value);
   }
 }
 
-function entriesOf(bytes: Buffer): readonly Entry[] {
-  const entries: Entry[] = [];
-  let at = 0;
-  const varint = () => {
-    let value = 0n;
-    for (let shift = 0n; at < bytes.length; shift += 7n) {
-      const byte = bytes[at++] ?? 0;
-      value |= BigInt(byte & 127) << shift;
-      if (byte < 128) break;
-    }
-    return value;
-  };
-  while (at < bytes.length) {
-    const tag = Number(varint());
-    const number = tag >> 3;
-    if ((tag & 7) === 0) entries.push({ number, value: varint() });
-    else if ((tag & 7) === 2) {
-      const length = Number(varint());
-      entries.push({ number, value: bytes.subarray(at, at + length) });
-      at += length;
-    } else at += (tag & 7) === 1 ? 8 : 4;
+function textOf(value: Value | undefined): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : '';
+}
+
+function valuesAt(bytes: unknown, ...numbers: readonly number[]): readonly (Value | undefined)[] {
+  const values = new Map(entriesOf(bytes));
+  return numbers.map((number) => values.get(number));
+}
+
+function entriesOf(bytes: unknown): readonly (readonly [number: number, value: Value])[] {
+  if (!(bytes instanceof Uint8Array)) return [];
+  const reader = new BinaryReader(bytes);
+  const entries: [number, Value][] = [];
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    if (wireType === WireType.Varint) entries.push([number, BigInt(reader.int64())]);
+    else if (wireType === WireType.LengthDelimited) entries.push([number, reader.bytes()]);
+    else reader.skip(wireType);
   }
   return entries;
 }

@@ -1,146 +1,71 @@
 import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, asList, copyOf, isJson, type Json, same } from './json.ts';
 
-/** A structural schema, read once from a CustomResourceDefinition. */
-export type Schema = {
-  /** '' where the schema takes any type. */
-  readonly type: string;
-  readonly format: string;
-  readonly nullable: boolean;
-  readonly preserve: boolean;
-  readonly embedded: boolean;
-  readonly intOrString: boolean;
-  readonly properties: ReadonlyMap<string, Schema>;
-  readonly additional: Schema | true | undefined;
-  readonly items: Schema | undefined;
-  readonly required: readonly string[];
-  readonly listType: string;
-  readonly mapKeys: readonly string[];
-  readonly default: unknown;
-  readonly rules: readonly Rule[];
-  /** Whether it or anything below it has rules. */
-  readonly hasRules: boolean;
-  /** The JSON it was read from: limits are looked up there, and OpenAPI shows it. */
-  readonly source: Json;
-};
+/** A structural schema: the `openAPIV3Schema` of a CustomResourceDefinition as it was written. */
+export type Schema = Json;
 
-export type Rule = {
-  readonly rule: string;
-  readonly message: string | undefined;
-  readonly messageExpression: string | undefined;
-  readonly reason: string;
-  readonly fieldPath: string;
-  readonly optionalOldSelf: boolean;
-};
-
-export function schemaFrom(source: Json): Schema {
-  const additional = isJson(source.additionalProperties) ? schemaFrom(source.additionalProperties) : undefined;
-  const items = isJson(source.items) ? schemaFrom(source.items) : undefined;
-  const properties = new Map(
-    Object.entries(asJson(source.properties)).map(([name, value]) => [name, schemaFrom(asJson(value))]),
-  );
-  const rules = asList(source['x-kubernetes-validations']).map(ruleFrom);
-  return {
-    type: String(source.type ?? ''),
-    format: String(source.format ?? ''),
-    nullable: source.nullable === true,
-    preserve: source['x-kubernetes-preserve-unknown-fields'] === true,
-    embedded: source['x-kubernetes-embedded-resource'] === true,
-    intOrString: source['x-kubernetes-int-or-string'] === true,
-    properties,
-    additional: additional ?? (source.additionalProperties === true ? true : undefined),
-    items,
-    required: asList(source.required).map(String),
-    listType: String(source['x-kubernetes-list-type'] ?? 'atomic'),
-    mapKeys: asList(source['x-kubernetes-list-map-keys']).map(String),
-    default: source.default,
-    rules,
-    hasRules: rules.length > 0 || [...properties.values(), additional, items].some((child) => child?.hasRules),
-    source,
-  };
+/** The schema of a field of an object; undefined where the schema does not know the field. */
+export function fieldOf({ properties, additionalProperties }: Schema, name: string): Schema | undefined {
+  const found = Object.hasOwn(asJson(properties), name) ? asJson(properties)[name] : additionalProperties;
+  return isJson(found) ? found : undefined;
 }
 
-function ruleFrom(value: unknown): Rule {
-  const rule = asJson(value);
-  return {
-    rule: String(rule.rule),
-    message: rule.message === undefined ? undefined : String(rule.message),
-    messageExpression: rule.messageExpression === undefined ? undefined : String(rule.messageExpression),
-    reason: String(rule.reason ?? 'FieldValueInvalid'),
-    fieldPath: String(rule.fieldPath ?? ''),
-    optionalOldSelf: rule.optionalOldSelf === true,
-  };
+export function join(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
 }
 
+/** Fields that every object has, whether its schema names them or not. */
 const ownOfObjects: readonly string[] = ['apiVersion', 'kind', 'metadata'];
 
 /** Removes fields that the schema does not name, in place; gives their paths. */
 export function prune(schema: Schema, value: unknown, path = '', isRoot = true): string[] {
   if (Array.isArray(value)) {
     const { items } = schema;
-    return items ? value.flatMap((item, index) => prune(items, item, `${path}[${index}]`, false)) : [];
+    return isJson(items) ? value.flatMap((item, index) => prune(items, item, `${path}[${index}]`, false)) : [];
   }
   if (!isJson(value)) return [];
-  const pruned: string[] = [];
-  for (const [name, child] of Object.entries(value)) {
-    const at = path === '' ? name : `${path}.${name}`;
-    if ((isRoot || schema.embedded) && ownOfObjects.includes(name)) continue;
-    const known =
-      schema.properties.get(name) ?? (isJson(schema.additional) ? (schema.additional as Schema) : undefined);
-    if (known) pruned.push(...prune(known, child, at, false));
-    else if (!schema.preserve && schema.additional === undefined) {
-      delete value[name];
-      pruned.push(at);
-    }
-  }
-  return pruned;
+  const isObject = isRoot || schema['x-kubernetes-embedded-resource'] === true;
+  const isOpen = schema['x-kubernetes-preserve-unknown-fields'] === true || schema.additionalProperties !== undefined;
+  return Object.entries(value).flatMap(([name, child]) => {
+    if (isObject && ownOfObjects.includes(name)) return [];
+    const known = fieldOf(schema, name);
+    if (known) return prune(known, child, join(path, name), false);
+    if (isOpen) return [];
+    delete value[name];
+    return [join(path, name)];
+  });
 }
 
 /** Fills in defaults, in place. A null that the schema does not allow gives way to a default. */
 export function applyDefaults(schema: Schema, value: unknown): void {
-  if (Array.isArray(value)) {
-    if (schema.items) for (const item of value) applyDefaults(schema.items, item);
-    return;
-  }
+  if (Array.isArray(value)) for (const item of value) applyDefaults(asJson(schema.items), item);
   if (!isJson(value)) return;
-  for (const [name, property] of schema.properties) {
-    const isNulled = value[name] === null && !property.nullable;
-    if (property.default !== undefined && (value[name] === undefined || isNulled))
-      value[name] = copyOf(property.default);
-    if (value[name] !== undefined) applyDefaults(property, value[name]);
+  for (const [name, property] of Object.entries(asJson(schema.properties))) {
+    const { default: given, nullable } = asJson(property);
+    const isAbsent = value[name] === undefined || (value[name] === null && nullable !== true);
+    if (given !== undefined && isAbsent) value[name] = copyOf(given);
   }
-  if (!isJson(schema.additional)) return;
-  for (const [name, child] of Object.entries(value)) {
-    if (!schema.properties.has(name)) applyDefaults(schema.additional as Schema, child);
-  }
+  for (const [name, child] of Object.entries(value)) applyDefaults(fieldOf(schema, name) ?? {}, child);
 }
 
 /** What is wrong with `value`, in the words of a real API server. CEL rules are not looked at here. */
 export function checkSchema(schema: Schema, value: unknown, path: string): FieldError[] {
-  if (value === null && schema.nullable) return [];
-  const typeError = checkType(schema, value, path);
-  if (typeError) return [typeError];
+  if (value === null && schema.nullable === true) return [];
+  const mistyped = checkType(schema, value, path);
+  if (mistyped) return [mistyped];
   const errors = [...checkLimits(schema, value, path), ...checkCombined(schema, value, path)];
   if (Array.isArray(value)) {
-    const { items } = schema;
+    const items = asJson(schema.items);
     errors.push(...checkUnique(schema, value, path));
-    if (items) errors.push(...value.flatMap((item, index) => checkSchema(items, item, `${path}[${index}]`)));
+    errors.push(...value.flatMap((item, index) => checkSchema(items, item, `${path}[${index}]`)));
   } else if (isJson(value)) {
-    for (const name of schema.required) {
-      if (value[name] === undefined) errors.push(fieldError.required(join(path, name)));
-    }
+    const missing = asList(schema.required).filter((name) => value[String(name)] === undefined);
+    errors.push(...missing.map((name) => fieldError.required(join(path, String(name)))));
     for (const [name, child] of Object.entries(value)) {
-      const known = schema.properties.get(name);
-      if (known) errors.push(...checkSchema(known, child, join(path, name)));
-      else if (isJson(schema.additional))
-        errors.push(...checkSchema(schema.additional as Schema, child, join(path, name)));
+      errors.push(...checkSchema(fieldOf(schema, name) ?? {}, child, join(path, name)));
     }
   }
   return errors;
-}
-
-export function join(path: string, name: string): string {
-  return path === '' ? name : `${path}.${name}`;
 }
 
 function typeOf(value: unknown): string {
@@ -152,22 +77,14 @@ function typeOf(value: unknown): string {
 
 function checkType(schema: Schema, value: unknown, path: string): FieldError | undefined {
   const actual = typeOf(value);
-  if (schema.intOrString) {
-    if (actual === 'integer' || actual === 'string') return undefined;
-    return fieldError.mistyped(
-      path,
-      actual,
-      `${path} in body must be of type integer,string: ${JSON.stringify(actual)}`,
-    );
-  }
-  const wanted = schema.type;
-  if (wanted === '' || wanted === actual || (wanted === 'number' && actual === 'integer')) return undefined;
+  const wanted = schema['x-kubernetes-int-or-string'] === true ? ['integer', 'string'] : [schema.type ?? actual];
+  if (wanted.includes(actual) || (wanted.includes('number') && actual === 'integer')) return undefined;
   return fieldError.mistyped(path, actual, `${path} in body must be of type ${wanted}: ${JSON.stringify(actual)}`);
 }
 
 const patterns = new Map<string, RegExp>();
 
-/** Go's regular expressions are close to ours; what differs (inline flags) is rewritten or taken as matching. */
+/** Go's regular expressions are close to ours; what differs (inline flags) is rewritten. */
 export function patternFor(source: string): RegExp {
   let pattern = patterns.get(source);
   if (!pattern) {
@@ -178,70 +95,33 @@ export function patternFor(source: string): RegExp {
   return pattern;
 }
 
-type Limit = (limit: unknown, value: unknown, path: string) => FieldError | undefined;
+type Limit = readonly [
+  measure: (value: unknown) => number | undefined,
+  isBroken: (measured: number, limit: number) => boolean,
+  describe: (path: string, shown: string | number, limit: number) => FieldError,
+];
 
-const onString = (check: (limit: number, value: string, path: string) => FieldError | undefined): Limit => {
-  return (limit, value, path) => (typeof value === 'string' ? check(Number(limit), value, path) : undefined);
-};
-const onNumber = (check: (limit: number, value: number, path: string) => FieldError | undefined): Limit => {
-  return (limit, value, path) => (typeof value === 'number' ? check(Number(limit), value, path) : undefined);
-};
-const sized = (is: (value: unknown) => number | undefined, isBroken: (size: number, limit: number) => boolean) => {
-  return (describe: (path: string, size: number, limit: number) => FieldError): Limit =>
-    (limit, value, path) => {
-      const size = is(value);
-      return size !== undefined && isBroken(size, Number(limit)) ? describe(path, size, Number(limit)) : undefined;
-    };
-};
-const itemsOf = (value: unknown) => (Array.isArray(value) ? value.length : undefined);
-const propertiesOf = (value: unknown) => (isJson(value) ? Object.keys(value).length : undefined);
-const over = (size: number, limit: number) => size > limit;
-const under = (size: number, limit: number) => size < limit;
+const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+const letters = (value: unknown) => (typeof value === 'string' ? [...value].length : undefined);
+const items = (value: unknown) => (Array.isArray(value) ? value.length : undefined);
+const fields = (value: unknown) => (isJson(value) ? Object.keys(value).length : undefined);
+const over = (measured: number, limit: number) => measured > limit;
+const under = (measured: number, limit: number) => measured < limit;
+const should = (words: string) => (path: string, shown: string | number, limit: number) =>
+  fieldError.invalid(path, shown, `${path} in body should ${words.replace('$', String(limit))}`);
+const tooLong = (path: string, _shown: unknown, limit: number) => fieldError.tooLong(path, limit);
+const tooMany = (path: string, count: unknown, limit: number) => fieldError.tooMany(path, Number(count), limit);
 
 const limits: Readonly<Record<string, Limit>> = {
-  enum: (limit, value, path) =>
-    asList(limit).some((item) => same(item, value)) ? undefined : fieldError.unsupported(path, value, asList(limit)),
-  pattern: (limit, value, path) =>
-    typeof value !== 'string' || patternFor(String(limit)).test(value)
-      ? undefined
-      : fieldError.invalid(path, value, `${path} in body should match '${limit}'`),
-  minLength: onString((limit, value, path) =>
-    [...value].length < limit
-      ? fieldError.invalid(path, value, `${path} in body should be at least ${limit} chars long`)
-      : undefined,
-  ),
-  maxLength: onString((limit, value, path) =>
-    [...value].length > limit ? fieldError.tooLong(path, limit) : undefined,
-  ),
-  format: (limit, value, path) =>
-    typeof value === 'string' && formats[String(limit)]?.test(value) === false
-      ? fieldError.invalid(path, value, `${path} in body must be of type ${limit}: ${JSON.stringify(value)}`)
-      : undefined,
-  minimum: onNumber((limit, value, path) =>
-    value < limit
-      ? fieldError.invalid(path, value, `${path} in body should be greater than or equal to ${limit}`)
-      : undefined,
-  ),
-  maximum: onNumber((limit, value, path) =>
-    value > limit
-      ? fieldError.invalid(path, value, `${path} in body should be less than or equal to ${limit}`)
-      : undefined,
-  ),
-  multipleOf: onNumber((limit, value, path) =>
-    value % limit !== 0
-      ? fieldError.invalid(path, value, `${path} in body should be a multiple of ${limit}`)
-      : undefined,
-  ),
-  minItems: sized(
-    itemsOf,
-    under,
-  )((path, size, limit) => fieldError.invalid(path, size, `${path} in body should have at least ${limit} items`)),
-  maxItems: sized(itemsOf, over)(fieldError.tooMany),
-  minProperties: sized(
-    propertiesOf,
-    under,
-  )((path, size, limit) => fieldError.invalid(path, size, `${path} in body should have at least ${limit} properties`)),
-  maxProperties: sized(propertiesOf, over)(fieldError.tooMany),
+  minimum: [number, under, should('be greater than or equal to $')],
+  maximum: [number, over, should('be less than or equal to $')],
+  multipleOf: [number, (value, limit) => value % limit !== 0, should('be a multiple of $')],
+  minLength: [letters, under, should('be at least $ chars long')],
+  maxLength: [letters, over, tooLong],
+  minItems: [items, under, should('have at least $ items')],
+  maxItems: [items, over, tooMany],
+  minProperties: [fields, under, should('have at least $ properties')],
+  maxProperties: [fields, over, tooMany],
 };
 
 const formats: Readonly<Record<string, RegExp>> = {
@@ -253,18 +133,32 @@ const formats: Readonly<Record<string, RegExp>> = {
 };
 
 function checkLimits(schema: Schema, value: unknown, path: string): FieldError[] {
-  return Object.entries(limits).flatMap(([name, check]) => {
-    const limit = schema.source[name];
-    return limit === undefined ? [] : (check(limit, value, path) ?? []);
+  const errors = Object.entries(limits).flatMap(([keyword, [measure, isBroken, describe]]) => {
+    const [limit, measured] = [schema[keyword], measure(value)];
+    if (limit === undefined || measured === undefined || !isBroken(measured, Number(limit))) return [];
+    return [describe(path, typeof value === 'string' ? value : measured, Number(limit))];
   });
+  const { enum: allowed, pattern, format } = schema;
+  if (allowed !== undefined && !asList(allowed).some((one) => same(one, value))) {
+    errors.push(fieldError.unsupported(path, value, asList(allowed)));
+  }
+  if (typeof value !== 'string') return errors;
+  if (pattern !== undefined && !patternFor(String(pattern)).test(value)) {
+    errors.push(fieldError.invalid(path, value, `${path} in body should match '${pattern}'`));
+  }
+  if (formats[String(format)]?.test(value) === false) {
+    const why = `${path} in body must be of type ${format}: ${JSON.stringify(value)}`;
+    errors.push(fieldError.invalid(path, value, why));
+  }
+  return errors;
 }
 
 function checkUnique(schema: Schema, value: readonly unknown[], path: string): FieldError[] {
-  if (schema.listType === 'atomic') return [];
+  const listType = schema['x-kubernetes-list-type'];
+  if (listType !== 'map' && listType !== 'set') return [];
   const seen = new Set<string>();
   return value.flatMap((item, index) => {
-    const key =
-      schema.listType === 'map' ? Object.fromEntries(schema.mapKeys.map((name) => [name, asJson(item)[name]])) : item;
+    const key = listType === 'map' ? keyOf(schema, item) : item;
     const text = JSON.stringify(key);
     if (seen.has(text)) return [fieldError.duplicate(`${path}[${index}]`, key)];
     seen.add(text);
@@ -272,24 +166,20 @@ function checkUnique(schema: Schema, value: readonly unknown[], path: string): F
   });
 }
 
+/** What tells the items of a list of type `map` apart. */
+export function keyOf(schema: Schema, item: unknown): Json {
+  const keys = asList(schema['x-kubernetes-list-map-keys']).map(String);
+  return Object.fromEntries(keys.map((name) => [name, asJson(item)[name]]));
+}
+
 /** allOf, anyOf, oneOf and not, whose branches hold value checks only. */
-function checkCombined(schema: Schema, value: unknown, path: string): FieldError[] {
-  const { allOf, anyOf, oneOf, not } = schema.source;
-  const failuresOf = (branches: unknown) =>
-    asList(branches).map((branch) => checkSchema(schemaFrom(asJson(branch)), value, path));
+function checkCombined({ allOf, anyOf, oneOf, not }: Schema, value: unknown, path: string): FieldError[] {
+  const failuresOf = (branches: unknown) => asList(branches).map((branch) => checkSchema(asJson(branch), value, path));
+  const passing = (branches: unknown) => failuresOf(branches).filter((failures) => failures.length === 0).length;
+  const must = (words: string) => fieldError.invalid(path, typeOf(value), `${path} in body must ${words}`);
   const errors = failuresOf(allOf).flat();
-  const any = failuresOf(anyOf);
-  if (any.length > 0 && any.every((failures) => failures.length > 0)) {
-    errors.push(fieldError.invalid(path, typeOf(value), `${path} in body must validate at least one schema (anyOf)`));
-  }
-  const one = failuresOf(oneOf);
-  if (one.length > 0 && one.filter((failures) => failures.length === 0).length !== 1) {
-    errors.push(
-      fieldError.invalid(path, typeOf(value), `${path} in body must validate one and only one schema (oneOf)`),
-    );
-  }
-  if (isJson(not) && checkSchema(schemaFrom(not), value, path).length === 0) {
-    errors.push(fieldError.invalid(path, typeOf(value), `${path} in body must not validate the schema (not)`));
-  }
+  if (anyOf !== undefined && passing(anyOf) === 0) errors.push(must('validate at least one schema (anyOf)'));
+  if (oneOf !== undefined && passing(oneOf) !== 1) errors.push(must('validate one and only one schema (oneOf)'));
+  if (not !== undefined && passing([not]) === 1) errors.push(must('not validate the schema (not)'));
   return errors;
 }

@@ -1,47 +1,42 @@
 import type { KubeObject } from './api.ts';
 import { asJson, valueAt } from './json.ts';
-import type { Kind } from './kinds.ts';
 import { badRequest } from './status.ts';
 
 export type Selector = (object: KubeObject) => boolean;
 
-type Test = (value: string | undefined) => boolean;
-
 /** A label selector as in a query: `a=b,c!=d,e in (f,g),!h,i`. */
 export function parseLabelSelector(text: string): Selector {
-  const tests = splitOutsideParentheses(text).map((part) => parseRequirement(part.trim(), text));
-  return (object) => {
-    const labels = object.metadata.labels ?? {};
-    return tests.every(({ key, test }) => test(labels[key]));
-  };
+  const parts = text.split(/,(?![^(]*\))/).map((part) => part.trim());
+  const tests = parts.filter((part) => part !== '').map((part) => parseRequirement(part, text));
+  return ({ metadata: { labels = {} } }) => tests.every((test) => test(labels));
 }
 
-function parseRequirement(part: string, text: string): { readonly key: string; readonly test: Test } {
-  const among = /^(\S+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part);
-  if (among) {
-    const [, key = '', operator, list = ''] = among;
+type Test = (labels: Readonly<Record<string, string>>) => boolean;
+
+function parseRequirement(part: string, text: string): Test {
+  const [, key = '', operator, list] = /^([^\s!=<>()]+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(part) ?? [];
+  if (list !== undefined) {
     const values = list.split(',').map((value) => value.trim());
-    const isIn: Test = (value) => value !== undefined && values.includes(value);
-    return { key, test: operator === 'in' ? isIn : (value) => !isIn(value) };
+    return (labels) => (labels[key] !== undefined && values.includes(labels[key])) === (operator === 'in');
   }
-  const compared = /^([^\s!=<>()]+)\s*(==|=|!=|>|<)\s*([^\s=!<>()]*)$/.exec(part);
-  if (compared) {
-    const [, key = '', operator, wanted = ''] = compared;
-    if (operator === '!=') return { key, test: (value) => value !== wanted };
-    if (operator === '>') return { key, test: (value) => value !== undefined && Number(value) > Number(wanted) };
-    if (operator === '<') return { key, test: (value) => value !== undefined && Number(value) < Number(wanted) };
-    return { key, test: (value) => value === wanted };
+  const [, name = '', compared, wanted = ''] = /^([^\s!=<>()]+)\s*(==|=|!=|>|<)\s*([^\s=!<>()]*)$/.exec(part) ?? [];
+  switch (compared) {
+    case '!=':
+      return (labels) => labels[name] !== wanted;
+    case '>':
+      return (labels) => Number(labels[name]) > Number(wanted);
+    case '<':
+      return (labels) => Number(labels[name]) < Number(wanted);
+    case '=':
+    case '==':
+      return (labels) => labels[name] === wanted;
   }
-  const absent = /^!\s*([^\s!=<>()]+)$/.exec(part);
-  if (absent) return { key: absent[1] ?? '', test: (value) => value === undefined };
-  if (/^[^\s!=<>()]+$/.test(part)) return { key: part, test: (value) => value !== undefined };
+  const [, not, plain] = /^(!?)\s*([^\s!=<>()]+)$/.exec(part) ?? [];
+  if (plain !== undefined) return (labels) => (labels[plain] === undefined) === (not === '!');
   throw badRequest(`unable to parse requirement: found '${part}' in the label selector "${text}"`);
 }
 
-function splitOutsideParentheses(text: string): string[] {
-  return text.split(/,(?![^(]*\))/).filter((part) => part.trim() !== '');
-}
-
+const involved = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'];
 const fieldsByKey: Readonly<Record<string, readonly string[]>> = {
   '/pods': ['status.phase', 'spec.nodeName', 'spec.restartPolicy', 'spec.serviceAccountName', 'status.podIP'],
   '/secrets': ['type'],
@@ -49,28 +44,27 @@ const fieldsByKey: Readonly<Record<string, readonly string[]>> = {
   '/nodes': ['spec.unschedulable'],
   '/services': ['spec.clusterIP', 'spec.type'],
   'apps/replicasets': ['status.replicas'],
-  '/events': ['type', 'reason', 'reportingComponent', 'source'].concat(
-    ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].flatMap((field) => [
-      `involvedObject.${field}`,
-      `regarding.${field}`,
-    ]),
-  ),
+  '/events': [
+    ...['type', 'reason', 'reportingComponent', 'source'],
+    ...involved.flatMap((field) => [`involvedObject.${field}`, `regarding.${field}`]),
+  ],
 };
 
-/** A field selector as in a query: `metadata.name=a,status.phase!=Running`. */
-export function parseFieldSelector(kind: Kind, text: string): Selector {
-  const known = ['metadata.name', 'metadata.namespace', ...(fieldsByKey[kind.key] ?? [])];
-  const tests = text.split(',').map((part) => {
+/** A field selector as in a query: `metadata.name=a,status.phase!=Running`; `key` is the store's of the kind. */
+export function parseFieldSelector(key: string, text: string): Selector {
+  const known = ['metadata.name', 'metadata.namespace', ...(fieldsByKey[key] ?? [])];
+  const tests = text.split(',').map((part): Selector => {
     const [, field = '', operator, wanted = ''] = /^\s*([^=!]+?)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part) ?? [];
     if (operator === undefined) throw badRequest(`invalid field selector: "${part}"; can't understand it`);
     if (!known.includes(field)) throw badRequest(`field label not supported: ${field}`);
     const path = field === 'source' ? 'source.component' : field.replace(/^regarding\./, 'involvedObject.');
-    return (object: KubeObject) => (String(valueAt(object, path) ?? '') === wanted) === (operator !== '!=');
+    return (object) => (String(valueAt(object, path) ?? '') === wanted) === (operator !== '!=');
   });
   return (object) => tests.every((test) => test(object));
 }
 
-/** Whether the labels satisfy a `matchLabels`/`matchExpressions` selector. */
-export function matchesSelector(selector: unknown, labels: Readonly<Record<string, unknown>>): boolean {
-  return Object.entries(asJson(asJson(selector).matchLabels)).every(([key, value]) => labels[key] === value);
+/** Labels as a selector's text: `a=b,c=d`. */
+export function selectorText(labels: unknown): string {
+  const entries = Object.entries(asJson(labels));
+  return entries.map(([key, value]) => `${key}=${value}`).join(',');
 }

@@ -2,14 +2,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { CodedError, messageOf } from '@roundhouse/base';
 import type { KubeObject } from './api.ts';
 
-/** One committed change. `text` is the object's JSON; `previous` is what it replaced, for watches with selectors. */
+/** One committed change. `previous` is what the object replaced, for watches with selectors. */
 export type Change = {
   readonly revision: number;
   readonly key: string;
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly object: KubeObject;
   readonly previous: KubeObject | undefined;
-  readonly text: string;
 };
 
 /**
@@ -29,8 +28,9 @@ export type Store = {
   since(key: string, revision: number): readonly Change[] | undefined;
   /** Calls `listener` after each commit, inside of the call that committed. */
   onChange(listener: (change: Change) => void): () => void;
-  /** A value that outlives restarts, made on first use. */
-  setting(name: string, make: () => string): string;
+  /** A value that outlives restarts; the first one that is given stays. */
+  setting(name: string, value: string): string;
+  setting(name: string): string | undefined;
   close(): void;
 };
 
@@ -52,53 +52,44 @@ const layout = `
 export function openStore({ file }: { readonly file: string }): Store {
   const database = openDatabase(file);
   const sql = (text: string) => database.prepare(text);
-  const statements = {
-    put: sql('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)'),
-    remove: sql('DELETE FROM objects WHERE key = ? AND namespace = ? AND name = ?'),
-    load: sql('SELECT text FROM objects WHERE key = ? ORDER BY namespace, name'),
-    keys: sql('SELECT DISTINCT key FROM objects'),
-    log: sql('INSERT INTO log VALUES (?, ?, ?, ?, ?)'),
-    since: sql('SELECT revision, type, text, previous FROM log WHERE key = ? AND revision > ? ORDER BY revision'),
-    bounds: sql('SELECT min(revision) AS oldest, max(revision) AS newest FROM log'),
-    trim: sql('DELETE FROM log WHERE revision <= ?'),
-    setting: sql('SELECT value FROM settings WHERE name = ?'),
-    set: sql('INSERT INTO settings VALUES (?, ?)'),
-  };
-  const bounds = statements.bounds.get() as { oldest: number | null; newest: number | null };
-  let revision = bounds.newest ?? 0;
-  let oldest = bounds.oldest ?? 1;
-  const loaded = new Map<string, Map<string, KubeObject>>();
+  const put = sql('INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)');
+  const drop = sql('DELETE FROM objects WHERE key = ? AND namespace = ? AND name = ?');
+  const log = sql('INSERT INTO log VALUES (?, ?, ?, ?, ?)');
+  const since = sql('SELECT revision, type, text, previous FROM log WHERE key = ? AND revision > ? ORDER BY revision');
+  const trim = sql('DELETE FROM log WHERE revision <= ?');
+  const setting = sql('SELECT value FROM settings WHERE name = ?');
+  const set = sql('INSERT OR IGNORE INTO settings VALUES (?, ?)');
+  const bounds = sql('SELECT min(revision) AS oldest, max(revision) AS newest FROM log').get();
+  let revision = Number(bounds?.newest ?? 0);
+  let oldest = Number(bounds?.oldest ?? 1);
+  const objects = new Map<string, Map<string, KubeObject>>();
   const listeners = new Set<(change: Change) => void>();
+  const placesOf = (key: string) => objects.get(key) ?? new Map<string, KubeObject>();
+  const hold = (key: string, object: KubeObject) =>
+    objects.set(key, placesOf(key).set(placeOf(object.metadata.namespace, object.metadata.name), object));
+  for (const row of sql('SELECT key, text FROM objects').iterate()) hold(String(row.key), JSON.parse(String(row.text)));
 
-  const objectsOf = (key: string): Map<string, KubeObject> => {
-    const known = loaded.get(key);
-    if (known) return known;
-    const objects = new Map<string, KubeObject>();
-    for (const row of statements.load.iterate(key)) {
-      const object: KubeObject = JSON.parse(String(row.text));
-      objects.set(placeOf(object), object);
-    }
-    loaded.set(key, objects);
-    return objects;
-  };
-
-  const commit = (change: Change, write: () => void) => {
+  /** Writes a change of the next revision to disk and to memory, and tells who listens. */
+  const commit = (key: string, type: Change['type'], object: KubeObject, previous: KubeObject | undefined) => {
+    const { namespace = '', name } = object.metadata;
+    const text = JSON.stringify(object);
+    const next = revision + 1;
     database.exec('BEGIN IMMEDIATE');
     try {
-      write();
-      const previous = change.previous === undefined ? null : JSON.stringify(change.previous);
-      statements.log.run(change.revision, change.key, change.type, change.text, previous);
-      if (change.revision % trimEvery === 0) statements.trim.run(change.revision - logLengthMax);
+      if (type === 'DELETED') drop.run(key, namespace, name);
+      else put.run(key, namespace, name, next, text);
+      log.run(next, key, type, text, previous === undefined ? null : JSON.stringify(previous));
+      if (next % trimEvery === 0) trim.run(next - logLengthMax);
       database.exec('COMMIT');
     } catch (error) {
       if (database.isTransaction) database.exec('ROLLBACK');
       throw error;
     }
-    revision = change.revision;
+    revision = next;
     if (revision % trimEvery === 0) oldest = Math.max(oldest, revision - logLengthMax + 1);
-    const objects = objectsOf(change.key);
-    if (change.type === 'DELETED') objects.delete(placeOf(change.object));
-    else objects.set(placeOf(change.object), change.object);
+    if (type === 'DELETED') placesOf(key).delete(placeOf(namespace, name));
+    else hold(key, object);
+    const change = { revision, key, type, object, previous };
     for (const listener of [...listeners]) listener(change);
   };
 
@@ -106,65 +97,46 @@ export function openStore({ file }: { readonly file: string }): Store {
     get revision() {
       return revision;
     },
-    get: (key, namespace, name) => objectsOf(key).get(`${namespace}/${name}`),
+    get: (key, namespace, name) => placesOf(key).get(placeOf(namespace, name)),
     list(key, namespace) {
-      const all = [...objectsOf(key)];
+      const all = [...placesOf(key)];
       const within = namespace === undefined ? all : all.filter(([place]) => place.startsWith(`${namespace}/`));
       return within.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
     },
-    keys() {
-      const stored = statements.keys.all().map((row) => String(row.key));
-      return stored;
-    },
+    keys: () => [...objects.keys()],
     put(key, render) {
-      objectsOf(key);
       const object = render(revision + 1);
-      const { namespace = '', name } = object.metadata;
-      const previous = objectsOf(key).get(placeOf(object));
-      const text = JSON.stringify(object);
-      const type = previous ? 'MODIFIED' : 'ADDED';
-      commit({ revision: revision + 1, key, type, object, previous, text }, () =>
-        statements.put.run(key, namespace, name, revision + 1, text),
-      );
+      const previous = placesOf(key).get(placeOf(object.metadata.namespace, object.metadata.name));
+      commit(key, previous ? 'MODIFIED' : 'ADDED', object, previous);
       return object;
     },
-    remove(key, removed) {
-      objectsOf(key);
-      const { namespace = '', name } = removed.metadata;
-      const metadata = { ...removed.metadata, resourceVersion: String(revision + 1) };
-      const object = { ...removed, metadata };
-      const text = JSON.stringify(object);
-      commit({ revision: revision + 1, key, type: 'DELETED', object, previous: removed, text }, () =>
-        statements.remove.run(key, namespace, name),
-      );
+    remove(key, previous) {
+      const metadata = { ...previous.metadata, resourceVersion: String(revision + 1) };
+      commit(key, 'DELETED', { ...previous, metadata }, previous);
     },
     since(key, after) {
       if (after < oldest - 1) return undefined;
-      return statements.since.all(key, after).map((row) => ({
+      return since.all(key, after).map((row) => ({
         revision: Number(row.revision),
         key,
         type: row.type as Change['type'],
         object: JSON.parse(String(row.text)),
         previous: row.previous === null ? undefined : JSON.parse(String(row.previous)),
-        text: String(row.text),
       }));
     },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    setting(name, make) {
-      const found = statements.setting.get(name);
-      if (found) return String(found.value);
-      const value = make();
-      statements.set.run(name, value);
-      return value;
+    setting(name: string, value?: string) {
+      if (value !== undefined) set.run(name, value);
+      return setting.get(name)?.value as string;
     },
     close: () => database.close(),
   };
 }
 
-function placeOf({ metadata: { namespace = '', name } }: KubeObject): string {
+function placeOf(namespace = '', name = ''): string {
   return `${namespace}/${name}`;
 }
 

@@ -11,6 +11,7 @@ describe('a log', () => {
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? '')).toEqual({
       level: 'warn',
+      name: 'agent',
       time: expect.stringMatching(/^\d{4}-.*Z$/),
       model: 'iris',
       attempt: 2,

@@ -17,9 +17,8 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 /** JSON lines with an ISO time, to standard output unless `destination` says otherwise. Errors go under `err`. */
 export function createLog(name: string, level: LogLevel = 'info', destination?: DestinationStream): Log {
   const options = {
-    name,
     level,
-    base: null,
+    base: { name },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: levelName },
   };

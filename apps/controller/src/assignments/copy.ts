@@ -35,12 +35,13 @@ export function copyFor(pod: string, report: Report | undefined, wanted: string)
     stage,
     answers: answers(report) && stage !== 'leaving',
     current: digest === wanted && (stage === 'loaded' || servingDigest === wanted),
-    failure: failure === undefined ? undefined : failureFor(state, failure),
+    failure: failure === undefined ? undefined : failureFor(failure),
   };
 }
 
-function failureFor(state: wire.ModelState, failure: wire.Failure): FailureView {
-  const { reason, message, attempt, timeMs, nextRetryMs, class: kind } = failure;
+/** It tells by itself what failed: the model's state moves on when it is tried again. */
+function failureFor(failure: wire.Failure): FailureView {
+  const { reason, message, attempt, timeMs, nextRetryMs, state, class: kind } = failure;
   return {
     kind: state === ModelState.LOAD_FAILED ? 'LoadFailed' : 'DownloadFailed',
     reason: reason === '' ? FailureClass[kind] : reason,

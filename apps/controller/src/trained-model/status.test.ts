@@ -113,6 +113,12 @@ describe('status of a TrainedModel', () => {
       'artifact',
     ],
     ['a copy that fails', { copies: [failing] }, 'DownloadFailed', 'no such bucket'],
+    [
+      'a copy that is tried again',
+      { copies: [copy({ stage: 'downloading', answers: false, current: false, failure })] },
+      'DownloadFailed',
+      'no such bucket',
+    ],
     ['a deletion under way', { deleting: true }, 'Deleting', 'deleted'],
   ])('is not ready with %s, and says why', (_, change, reason, word) => {
     expect(condition(change, 'Ready')).toMatchObject({

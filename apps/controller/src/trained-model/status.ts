@@ -158,7 +158,7 @@ function verdictsFor(facts: StatusFacts, desired: number, loaded: number): Verdi
   return { ...checks, Loaded, Ready, ...(stalled === undefined ? {} : { Stalled: stalled }) };
 }
 
-/** How far the copies have come: the furthest of those at work, and failures only when nothing is. */
+/** Why no copy answers: a failure, until it is over or another version is wanted; else how far the furthest has come. */
 function progressVerdict(copies: readonly CopyView[]): Verdict {
   if (copies.length === 0) return no('NoReplica', 'no replica of the service is connected');
   const failing = copies.find(({ failure, answers }) => failure !== undefined && !answers);

@@ -335,6 +335,13 @@ export declare type Failure = Message<"roundhouse.control.v1.Failure"> & {
    * @generated from field: int64 next_retry_ms = 6;
    */
   nextRetryMs: bigint;
+
+  /**
+   * what it left the model in, DOWNLOAD_FAILED or LOAD_FAILED, also while it is tried again
+   *
+   * @generated from field: roundhouse.control.v1.ModelState state = 7;
+   */
+  state: ModelState;
 };
 
 /**

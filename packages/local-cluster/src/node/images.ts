@@ -1,5 +1,7 @@
 import { CodedError } from '@roundhouse/base';
-import { type Container, type Pod, type PodPorts, resolvePort } from '../workloads/kinds.ts';
+import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
+import { type Pod, type PodPorts, resolvePort } from '../workloads/kinds.ts';
+import type { Mounts } from './volumes.ts';
 
 /** A process to start; `env` is its whole environment. */
 export type Command = {
@@ -14,65 +16,57 @@ export type ContainerView = {
   readonly env: Readonly<Record<string, string>>;
   /** The port on 127.0.0.1 behind a port of the pod. */
   port(containerPort: number): number;
-  /** The directory behind a path in the container. */
-  path(mountPath: string): string;
-  readonly podIp: string;
 };
 
 /** How each image is run: images are programs on this machine. */
 export type Images = Readonly<Record<string, (container: ContainerView) => Command>>;
 
+export type ContainerPlace = {
+  readonly env: Readonly<Record<string, string>>;
+  readonly ports: PodPorts;
+  readonly mounts: Mounts;
+  /** Holds the directories that mounts lie in. */
+  readonly root: string;
+};
+
 /** Throws `cluster/image` for an image that is not in the map, and `cluster/container` for what no process can do. */
-export function commandFor(
-  images: Images,
-  pod: Pod,
-  container: Container,
-  place: {
-    readonly env: Readonly<Record<string, string>>;
-    readonly ports: PodPorts;
-    readonly mounts: Mounts;
-    /** Holds the directories that mounts lie in. */
-    readonly root: string;
-    readonly podIp: string;
-  },
-): Command {
-  const image = images[container.image];
+export function commandFor(images: Images, { spec }: Pod, container: Container, place: ContainerPlace): Command {
+  const image = images[container.image ?? ''];
   if (image === undefined) {
     const known = Object.keys(images).join(', ');
     throw new CodedError('cluster/image', `the local cluster cannot run image ${container.image}; it has ${known}`);
   }
-  const problem = unsupportedIn(container);
-  if (problem !== undefined) throw new CodedError('cluster/container', problem);
-  const { env, ports, mounts, root, podIp } = place;
-  const translate = (text: string) =>
-    mounts.some(({ mountPath }) => mountPath.startsWith(`${text}/`)) && text.startsWith('/')
-      ? `${root}${text}`
-      : translatePaths(text, mounts);
+  const problem = unsupportedIn(spec, container);
+  if (problem !== undefined) throw new CodedError('cluster/container', `the local cluster ${problem}`);
+  const { env, ports, mounts, root } = place;
+  const translate = (text: string) => {
+    const isAboveMounts = text.startsWith('/') && mounts.some(({ mountPath }) => mountPath.startsWith(`${text}/`));
+    return isAboveMounts ? `${root}${text}` : translatePaths(text, mounts);
+  };
   return image({
     args: (container.args ?? []).map((arg) => translate(expand(arg, env))),
     env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, translate(value)])),
     port(containerPort) {
-      const port = resolvePort(pod.spec, ports, containerPort);
+      const port = resolvePort(spec, ports, containerPort);
       if (port !== undefined) return port;
       const message = `container ${container.name} needs port ${containerPort}, but no container of the pod declares it under "ports"`;
       throw new CodedError('cluster/container', message);
     },
-    path: translate,
-    podIp,
   });
 }
 
-function unsupportedIn({ command, lifecycle, startupProbe, readinessProbe, livenessProbe }: Container) {
-  if (command !== undefined) return 'the local cluster runs images as programs of this machine: leave "command" out';
-  if (lifecycle?.postStart !== undefined) return 'the local cluster has no postStart hooks';
-  if (lifecycle?.preStop !== undefined && lifecycle.preStop.httpGet === undefined) {
-    return 'the local cluster has httpGet preStop hooks only';
-  }
-  for (const probe of [startupProbe, readinessProbe, livenessProbe]) {
-    if (probe === undefined || probe.httpGet !== undefined || probe.tcpSocket !== undefined) continue;
-    return 'the local cluster has httpGet and tcpSocket probes only: containers have no shell to run exec in';
-  }
-  return undefined;
+/** What of the pod and the container a process of this machine cannot do or be; undefined if there is nothing. */
+function unsupportedIn({ initContainers, restartPolicy = 'Always' }: PodSpec, container: Container) {
+  const { command, lifecycle, startupProbe, readinessProbe, livenessProbe } = container;
+  const isOther = (probe: typeof readinessProbe) => probe && !probe.httpGet && !probe.tcpSocket;
+  if (initContainers !== undefined) return 'runs no initContainers';
+  if (restartPolicy !== 'Always') return `restarts all containers: restartPolicy ${restartPolicy} is not supported`;
+  if (command !== undefined) return 'runs images as programs of this machine: leave "command" out';
+  if (startupProbe !== undefined) return 'has no startupProbe: a container has all the time to become ready';
+  if (lifecycle?.postStart !== undefined) return 'has no postStart hooks';
+  if (lifecycle?.preStop !== undefined && !lifecycle.preStop.httpGet) return 'has httpGet preStop hooks only';
+  if (!isOther(readinessProbe) && !isOther(livenessProbe)) return undefined;
+  return 'has httpGet and tcpSocket probes only: containers have no shell to run exec in';
 }
 
 /** Replaces `$(NAME)` by the variable's value; unknown ones stay, and `$$(NAME)` is a literal `$(NAME)`. */
@@ -81,9 +75,6 @@ export function expand(text: string, env: Readonly<Record<string, string>>): str
     name === undefined ? '$' : (env[name] ?? match),
   );
 }
-
-/** Paths in the container and where they are on this machine, longest first. */
-export type Mounts = readonly { readonly mountPath: string; readonly directory: string }[];
 
 /** Rewrites each mount path that stands as a whole path, or as the start of one, in an argument, list, URL or assignment. */
 export function translatePaths(text: string, mounts: Mounts): string {

@@ -1,29 +1,20 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { arch, availableParallelism, hostname, platform, totalmem } from 'node:os';
+import { arch, availableParallelism, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { type Clock, messageOf, type Random, timestamp } from '@roundhouse/base';
-import type { Log } from '@roundhouse/telemetry';
-import type { Api, KubeObject, PodLogs, TokenIssuer } from '../api.ts';
-import { configMaps, isTerminal, nodes, type Pod, pods, portsOf, resolvePort, secrets } from '../workloads/kinds.ts';
+import { messageOf, type Random, timestamp } from '@roundhouse/base';
+import type { KubeObject, PodLogs } from '../api.ts';
+import { configMaps, nodes, type Pod, pods, portsOf, resolvePort, secrets } from '../workloads/kinds.ts';
 import { recordEvent } from './events.ts';
-import type { Images } from './images.ts';
 import { openLogFiles } from './log-files.ts';
-import type { ApiAddress } from './pod-kubeconfig.ts';
-import { type PodRun, runPod } from './pod-run.ts';
+import { type PodDeps, type PodRun, runPod } from './pod.ts';
 import { createPorts } from './ports.ts';
 import { openProcesses } from './processes.ts';
 import { createServiceProxy } from './service-proxy.ts';
 
-export type NodeDeps = {
-  readonly api: Api;
-  readonly tokens: TokenIssuer;
-  readonly images: Images;
+export type NodeDeps = Pick<PodDeps, 'api' | 'tokens' | 'images' | 'apiAddress' | 'clock' | 'log'> & {
   /** Its `node` folder is the node's own: volumes, logs and process ids. */
   readonly dataDirectory: string;
-  readonly apiAddress: ApiAddress;
-  readonly clock: Clock;
   readonly random: Random;
-  readonly log: Log;
 };
 
 export type LocalNode = {
@@ -36,7 +27,7 @@ export type LocalNode = {
   close(): Promise<void>;
 };
 
-export const nodeName = 'local';
+const nodeName = 'local';
 
 /** Processes that have not ended by then, after the cluster was asked to stop, are killed. */
 const closeMsMax = 5000;
@@ -76,56 +67,46 @@ export function startNode(deps: NodeDeps): LocalNode {
     if (isGone) {
       if (run !== undefined) end(uid, run, 0);
     } else if (deletionTimestamp !== undefined) {
-      if (run !== undefined) end(uid, run, deletionGracePeriodSeconds * 1000);
-      else forget(pod);
+      if (run !== undefined) return end(uid, run, deletionGracePeriodSeconds * 1000);
+      // It was to end when the node was not there.
+      api.delete(pods, namespace, name, { uid, gracePeriodSeconds: 0 });
+      logs.remove(uid);
+      rmSync(join(podsDirectory, uid), { recursive: true, force: true });
     } else if (run !== undefined) {
       run.update(pod);
     } else if (pod.spec.nodeName === undefined) {
-      api.update(pods, { ...pod, spec: { ...pod.spec, nodeName } } as Pod);
+      api.update(pods, { ...pod, spec: { ...pod.spec, nodeName } });
       const message = `Successfully assigned ${namespace}/${name} to ${nodeName}`;
       recordEvent(deps, pod, { type: 'Normal', reason: 'Scheduled', message });
-    } else if (pod.spec.nodeName === nodeName && !isTerminal(pod)) {
+    } else if (pod.spec.nodeName === nodeName) {
       runs.set(uid, runPod(podDeps, pod, join(podsDirectory, uid)));
     }
   };
 
-  /** A pod that was to end when the node was not there, or that ended by itself long ago. */
-  const forget = ({ metadata: { namespace, name, uid = '' } }: Pod) => {
-    api.delete(pods, namespace, name, { uid, gracePeriodSeconds: 0 });
-    logs.remove(uid);
-    rmSync(join(podsDirectory, uid), { recursive: true, force: true });
-  };
-
-  const guarded = (object: KubeObject, act: () => void) => {
+  const lookAt = (object: KubeObject, isGone: boolean) => {
     if (closed) return;
+    const { namespace, name, uid } = object.metadata;
+    // As it is now: acting on what it was some events ago would be a conflict.
+    const now = isGone ? undefined : api.get(pods, namespace, name);
     try {
-      act();
+      look((now?.metadata.uid === uid ? now : object) as Pod, isGone);
     } catch (error) {
-      log.error({ err: error, name: object.metadata.name }, `the node failed: ${messageOf(error)}`);
+      log.error({ err: error, name }, `the node failed: ${messageOf(error)}`);
     }
   };
 
   const { items, resourceVersion } = api.list(pods);
   removeLeftOvers(podsDirectory, items);
-  for (const object of items) guarded(object, () => look(object as Pod, false));
-  const ends = [
-    api.watch(pods, { resourceVersion }, ({ type, object }) =>
-      guarded(object, () => look(current(api, object, type === 'DELETED'), type === 'DELETED')),
-    ),
+  for (const object of items) lookAt(object, false);
+  const endWatches = [
+    api.watch(pods, { resourceVersion }, ({ type, object }) => lookAt(object, type === 'DELETED')),
     ...[configMaps, secrets].map((resource) =>
-      api.watch(resource, { resourceVersion }, ({ object }) =>
-        guarded(object, () => {
-          for (const run of runsIn(object.metadata.namespace))
-            run.sourceChanged(`${resource.resource}/${object.metadata.name}`);
-        }),
-      ),
+      api.watch(resource, { resourceVersion }, ({ object: { metadata } }) => {
+        const around = api.list(pods, { namespace: metadata.namespace ?? '' }).items;
+        for (const pod of around) runs.get(pod.metadata.uid ?? '')?.sourceChanged();
+      }),
     ),
   ];
-
-  const runsIn = (namespace: string | undefined) =>
-    api
-      .list(pods, namespace === undefined ? {} : { namespace })
-      .items.flatMap(({ metadata }) => runs.get(metadata.uid ?? '') ?? []);
 
   return {
     logs,
@@ -136,19 +117,12 @@ export function startNode(deps: NodeDeps): LocalNode {
     },
     async close() {
       closed = true;
-      for (const endWatch of ends) endWatch();
+      for (const endWatch of endWatches) endWatch();
       await Promise.all([...runs.values()].map((run) => run.halt(closeMsMax)));
       await processes.close();
       proxy.close();
     },
   };
-}
-
-/** The object as it is now: acting on what it was some events ago would be a conflict. */
-function current(api: Api, object: KubeObject, isGone: boolean): Pod {
-  if (isGone) return object as Pod;
-  const now = api.get(pods, object.metadata.namespace, object.metadata.name);
-  return (now?.metadata.uid === object.metadata.uid ? now : object) as Pod;
 }
 
 function removeLeftOvers(directory: string, items: readonly KubeObject[]): void {
@@ -159,38 +133,19 @@ function removeLeftOvers(directory: string, items: readonly KubeObject[]): void 
 }
 
 function registerNode({ api, clock }: NodeDeps): void {
-  const name = nodeName;
   const now = timestamp(clock.now());
   const resources = { cpu: String(availableParallelism()), memory: `${Math.floor(totalmem() / 1024)}Ki`, pods: '1000' };
+  const message = 'containers run as processes of this machine';
+  const times = { lastHeartbeatTime: now, lastTransitionTime: now };
   const status = {
     capacity: resources,
     allocatable: resources,
-    addresses: [
-      { type: 'InternalIP', address: '127.0.0.1' },
-      { type: 'Hostname', address: hostname() },
-    ],
-    conditions: [
-      {
-        type: 'Ready',
-        status: 'True',
-        reason: 'KubeletReady',
-        message: 'containers run as processes of this machine',
-        lastHeartbeatTime: now,
-        lastTransitionTime: now,
-      },
-    ],
-    nodeInfo: {
-      architecture: arch(),
-      operatingSystem: platform(),
-      osImage: 'this machine',
-      kernelVersion: platform(),
-      kubeletVersion: 'v1.32.0',
-      containerRuntimeVersion: 'process://0.1.0',
-    },
+    addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+    conditions: [{ type: 'Ready', status: 'True', reason: 'KubeletReady', message, ...times }],
+    nodeInfo: { architecture: arch(), operatingSystem: platform(), kubeletVersion: 'v1.34.0' },
   };
-  const labels = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': platform(), 'kubernetes.io/arch': arch() };
+  const metadata = { name: nodeName, labels: { 'kubernetes.io/os': platform(), 'kubernetes.io/arch': arch() } };
   const node =
-    api.get(nodes, undefined, name) ??
-    api.create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name, labels }, spec: {} });
+    api.get(nodes, undefined, nodeName) ?? api.create(nodes, { apiVersion: 'v1', kind: 'Node', metadata, spec: {} });
   api.update(nodes, { ...node, status }, 'status');
 }

@@ -26,8 +26,6 @@ export type Processes = {
   close(): Promise<void>;
 };
 
-type Entry = { readonly pid: number; readonly identity: string };
-
 // Holds the ids of our process groups (one line is the whole list) and ends them when we are gone, whatever ended us.
 // A shell, since it needs a hundredth of the memory of another Node.js.
 const watcherScript = `trap '' INT TERM HUP
@@ -37,7 +35,8 @@ for pid in $pids; do kill -s KILL -- "-$pid"; done`;
 
 /** Starts processes and sees to it that none outlives us. `file` keeps their ids, for the start after a hard end. */
 export function openProcesses({ file, log }: { readonly file: string; readonly log: Log }): Processes {
-  const running = new Map<number, Entry>();
+  /** When each process started, by its id. */
+  const running = new Map<number, string>();
   let watcher: ChildProcess | undefined;
   let closed = false;
 
@@ -49,39 +48,30 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
     watcher.on('error', (error) => log.warn({ err: error }, 'nothing ends the containers if this process is killed'));
     watcher.stdin?.on('error', () => {}); // its exit, which comes next, says it all
     watcher.once('exit', () => {
-      if (closed) return;
-      startWatcher();
-      record();
+      if (!closed) startWatcher();
     });
     watcher.unref();
+    record();
   };
-
   const record = () => {
     watcher?.stdin?.write(`${[...running.keys()].join(' ')}\n`);
-    writeFileSync(`${file}.new`, JSON.stringify([...running.values()]));
+    writeFileSync(`${file}.new`, JSON.stringify([...running].map(([pid, identity]) => ({ pid, identity }))));
     renameSync(`${file}.new`, file);
   };
-
   startWatcher();
-  record();
 
   return {
     async spawn({ file: program, args, env }, cwd) {
       if (closed) throw new Error('the node is closed');
-      const child = spawn(program, [...args], {
-        cwd,
-        env: { ...env },
-        detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
+      const child = spawn(program, args, { cwd, env: { ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
       const exited = new Promise<number>((resolve) => {
         child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? 'SIGKILL']));
       });
       await once(child, 'spawn');
       const pid = child.pid as number;
-      running.set(pid, { pid, identity: identityOf(pid) ?? '' });
-      record();
       const kill = () => endGroup(pid);
+      running.set(pid, identityOf(pid) ?? '');
+      record();
       return {
         pid,
         stdout: child.stdout,
@@ -92,7 +82,7 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
           record();
           return code;
         }),
-        terminate: () => child.kill('SIGTERM'),
+        terminate: () => void child.kill('SIGTERM'),
         kill,
       };
     },
@@ -110,13 +100,13 @@ export function openProcesses({ file, log }: { readonly file: string; readonly l
 
 /** Ends what an earlier run left; a process that merely has the same id now is left alone. */
 function endOrphans(file: string, log: Log): void {
-  let entries: readonly Entry[];
+  let left: readonly { readonly pid: number; readonly identity: string }[];
   try {
-    entries = JSON.parse(readFileSync(file, 'utf8')) as readonly Entry[];
+    left = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     return; // there was no earlier run
   }
-  for (const { pid, identity } of entries) {
+  for (const { pid, identity } of left) {
     if (identity === '' || identityOf(pid) !== identity) continue;
     log.warn({ pid }, 'ending a container that an earlier run left behind');
     endGroup(pid);
@@ -131,17 +121,17 @@ function endGroup(pid: number): void {
   }
 }
 
-/** When the process started: together with its id it is one process only. */
+/** When a process started: together with its id it is one process only. Undefined when it has ended. */
 function identityOf(pid: number): string | undefined {
   try {
     if (process.platform !== 'linux')
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' });
+      return execFileSync('ps', ['-o', 'lstart=', '-p', `${pid}`], { encoding: 'utf8' });
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The fields after the name, which may hold anything: the state, and 19 fields on the start time in ticks since boot.
+    // The fields after the name, which may hold anything: the state, and 19 fields on the start in ticks since boot.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (fields[0] === 'Z') return undefined; // it has ended, and nobody has asked how
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
   } catch {
-    return undefined; // it has ended
+    return undefined;
   }
 }

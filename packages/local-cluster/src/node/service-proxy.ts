@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { type Clock, messageOf, type Random } from '@roundhouse/base';
+import { messageOf, type Random } from '@roundhouse/base';
 import type { Log } from '@roundhouse/telemetry';
 import type { Api } from '../api.ts';
-import { serviceNameLabel } from '../workloads/endpoints.ts';
-import { type EndpointSlice, endpointSlices, type Service, services } from '../workloads/kinds.ts';
+import { type EndpointSlice, serviceNameLabel } from '../workloads/endpoints.ts';
+import { endpointSlices, type Service, services } from '../workloads/kinds.ts';
 
 export type ServiceProxy = {
   /** `127.0.0.1:port` where connections are passed on to a ready endpoint; the same for as long as the proxy lives. */
@@ -20,7 +20,6 @@ const connectMsMax = 2000;
 /** Stands in for the cluster's name service and virtual addresses: one listener per port of a Service that is asked for. */
 export function createServiceProxy(deps: {
   readonly api: Api;
-  readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }): ServiceProxy {
@@ -39,7 +38,7 @@ export function createServiceProxy(deps: {
       client.on('error', () => client.destroy());
       const targets = targetsOf(deps.api, namespace, service, port);
       const offset = Math.floor(deps.random() * targets.length);
-      connectFirst(deps.clock, [...targets.slice(offset), ...targets.slice(0, offset)])
+      connectFirst([...targets.slice(offset), ...targets.slice(0, offset)])
         .then((upstream) => {
           if (upstream === undefined) return client.resetAndDestroy();
           track(upstream);
@@ -77,35 +76,22 @@ function targetsOf(api: Api, namespace: string, name: string, port: number): Tar
   const slices = api.list(endpointSlices, { namespace, labels: { [serviceNameLabel]: name } }).items;
   return (slices as readonly EndpointSlice[]).flatMap(({ endpoints, ports = [] }) => {
     const actual = ports.find((one) => (one.name ?? '') === (wanted.name ?? ''))?.port;
-    if (actual === undefined) return [];
-    return endpoints
-      .filter(({ conditions }) => conditions?.ready !== false)
-      .flatMap(({ addresses }) => addresses.map((host) => ({ host, port: actual })));
+    const ready = endpoints.filter(({ conditions }) => conditions?.ready !== false);
+    return actual === undefined
+      ? []
+      : ready.flatMap(({ addresses }) => addresses.map((host) => ({ host, port: actual })));
   });
 }
 
-async function connectFirst(clock: Clock, targets: readonly Target[]): Promise<Socket | undefined> {
+async function connectFirst(targets: readonly Target[]): Promise<Socket | undefined> {
   for (const target of targets) {
-    const socket = await open(clock, target);
-    if (socket !== undefined) return socket;
+    const socket = connect({ ...target, allowHalfOpen: true, noDelay: true, timeout: connectMsMax });
+    socket.on('timeout', () => socket.destroy()).on('error', () => socket.destroy());
+    await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {});
+    if (!socket.destroyed && !socket.connecting) return socket.setTimeout(0);
+    socket.destroy();
   }
   return undefined;
-}
-
-function open(clock: Clock, { host, port }: Target): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
-    const cancel = clock.after(connectMsMax, () => socket.destroy());
-    socket.once('connect', () => {
-      cancel();
-      resolve(socket);
-    });
-    socket.once('close', () => {
-      cancel();
-      resolve(undefined);
-    });
-    socket.on('error', () => socket.destroy());
-  });
 }
 
 function join(client: Socket, upstream: Socket): void {

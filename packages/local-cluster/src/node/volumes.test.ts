@@ -2,10 +2,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stepClock } from '@roundhouse/testkit';
+import type { Volume } from 'kubernetes-types/core/v1.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LocalApi } from '../create-api.ts';
 import { startApi } from '../testing/cluster.ts';
-import type { Pod, Volume } from '../workloads/kinds.ts';
+import type { Pod } from '../workloads/kinds.ts';
 import { configMaps } from '../workloads/kinds.ts';
 import { openVolumes } from './volumes.ts';
 

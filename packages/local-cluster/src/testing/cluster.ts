@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
+import type { Container } from 'kubernetes-types/core/v1.js';
 import type { Api, KubeObject } from '../api.ts';
 import { createApi, type LocalApi } from '../create-api.ts';
 import type { Images } from '../node/images.ts';
 import { type LocalNode, startNode } from '../node/node.ts';
 import { openStore } from '../store.ts';
-import { type Container, deployments, type Pod, pods } from '../workloads/kinds.ts';
+import { deployments, type Pod, pods } from '../workloads/kinds.ts';
 import { startWorkloads } from '../workloads/workloads.ts';
 
 const script = fileURLToPath(new URL('./fixtures/container.mjs', import.meta.url));

@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { timestamp } from '@roundhouse/base';
+import type { DeploymentCondition, DeploymentStatus } from 'kubernetes-types/apps/v1.js';
 import type { Api } from '../api.ts';
 import {
-  type Condition,
   conditionOf,
   controllerOf,
   type Deployment,
-  type DeploymentStatus,
   deployments,
   keyOf,
+  ownedBy,
   pods,
   type ReplicaSet,
   replicaSets,
@@ -20,8 +20,7 @@ import { hashLabel, planScaling, rollingBounds, templateHash } from './rollout.t
 
 const revisionAnnotation = 'deployment.kubernetes.io/revision';
 
-export function deploymentReconciler(deps: WorkloadDeps): Reconciler {
-  const { api } = deps;
+export function deploymentReconciler({ api, clock }: WorkloadDeps): Reconciler {
   return {
     name: 'deployment',
     sources: [
@@ -30,134 +29,119 @@ export function deploymentReconciler(deps: WorkloadDeps): Reconciler {
       // Recreate waits for the old pods to be gone, which no replica set's status shows.
       {
         resource: pods,
-        keysOf: (object) =>
-          ownerKeys(object, 'ReplicaSet').flatMap((key) => {
-            const [namespace, name] = key.split('/') as [string, string];
-            const set = api.get(replicaSets, namespace, name);
-            return set === undefined ? [] : ownerKeys(set, 'Deployment');
-          }),
+        keysOf: (pod) => {
+          const set = api.get(replicaSets, pod.metadata.namespace, controllerOf(pod)?.name ?? '');
+          return set === undefined ? [] : ownerKeys(set, 'Deployment');
+        },
       },
     ],
-    reconcile(key) {
-      const [namespace, name] = key.split('/') as [string, string];
+    reconcile(namespace, name) {
       const deployment = api.get(deployments, namespace, name) as Deployment | undefined;
       if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return undefined;
-      return roll(deps, deployment);
+      const hash = roll(api, deployment);
+      return writeStatus(api, namespace, name, hash, clock.now());
     },
   };
 }
 
-function roll(deps: WorkloadDeps, deployment: Deployment) {
-  const { api } = deps;
-  const hash = templateHash(deployment.spec.template);
+/** Takes the next step of a rollout. Gives the hash of the template that is being rolled out. */
+function roll(api: Api, deployment: Deployment): string {
+  const { paused, template, revisionHistoryLimit = 10 } = deployment.spec;
+  const hash = templateHash(template);
   const sets = replicaSetsOf(api, deployment);
-  let next = sets.find(({ metadata }) => metadata.labels?.[hashLabel] === hash);
-  if (next === undefined && deployment.spec.paused === true) return writeStatus(deps, deployment, undefined, sets);
+  const existing = sets.find((set) => isOfTemplate(set, hash));
+  const others = sets.filter((set) => set !== existing);
+  if (existing === undefined && paused === true) return hash;
 
-  const others = sets.filter((set) => set !== next);
-  const revision = String(Math.max(0, ...others.map(revisionOf)) + 1);
-  next ??= api.create(replicaSets, replicaSetFor(deployment, hash, revision)) as ReplicaSet;
   // A set that was used before and is wanted again (rollout undo) becomes the newest revision.
-  if (revisionOf(next) < Number(revision)) next = annotate(api, replicaSets, next, revision) as ReplicaSet;
-  if (revisionOf(deployment) !== revisionOf(next)) {
-    annotate(api, deployments, deployment, String(revisionOf(next)));
+  const revision = Math.max(revisionOf(existing), ...others.map((set) => revisionOf(set) + 1), 1);
+  const next = existing ?? (api.create(replicaSets, replicaSetFor(deployment, hash)) as ReplicaSet);
+  writeRevision(api, replicaSets, next, revision);
+  writeRevision(api, deployments, deployment, revision);
+  if (paused === true) return hash;
+  for (const [set, replicas] of planScaling(deployment, next, others, podsOwnedBy(api, others))) {
+    const { namespace, name } = set.metadata;
+    const current = api.get(replicaSets, namespace, name) as ReplicaSet;
+    api.update(replicaSets, { ...current, spec: { ...current.spec, replicas } } as ReplicaSet);
   }
-  if (deployment.spec.paused !== true) {
-    const scaling = planScaling(deployment, next, others, podsOwnedBy(api, deployment, others));
-    for (const [{ metadata }, replicas] of scaling) scaleTo(api, metadata.namespace, metadata.name, replicas);
-    forgetOldSets(deployment, others, api);
+  const idle = others.filter(({ spec, status }) => !spec.replicas && !status?.replicas);
+  const newestFirst = idle.toSorted((a, b) => revisionOf(b) - revisionOf(a));
+  for (const { metadata } of newestFirst.slice(revisionHistoryLimit)) {
+    api.delete(replicaSets, metadata.namespace, metadata.name);
   }
-  const now = replicaSetsOf(api, deployment);
-  return writeStatus(
-    deps,
-    deployment,
-    now.find(({ metadata }) => metadata.labels?.[hashLabel] === hash),
-    now,
-  );
+  return hash;
 }
 
-function replicaSetsOf(api: Api, { metadata }: Deployment): ReplicaSet[] {
-  const { items } = api.list(replicaSets, metadata.namespace === undefined ? {} : { namespace: metadata.namespace });
-  return (items as readonly ReplicaSet[]).filter(
-    (set) => controllerOf(set)?.uid === metadata.uid && set.metadata.deletionTimestamp === undefined,
-  );
+function isOfTemplate({ metadata }: ReplicaSet, hash: string): boolean {
+  return metadata.labels?.[hashLabel] === hash;
 }
 
-function podsOwnedBy(api: Api, { metadata }: Deployment, sets: readonly ReplicaSet[]): number {
+function replicaSetsOf(api: Api, { metadata: { namespace = '', uid } }: Deployment): ReplicaSet[] {
+  const items = api.list(replicaSets, { namespace }).items as readonly ReplicaSet[];
+  return items.filter((set) => controllerOf(set)?.uid === uid && set.metadata.deletionTimestamp === undefined);
+}
+
+/** How many pods of the sets are there, those that are ending included. */
+function podsOwnedBy(api: Api, sets: readonly ReplicaSet[]): number {
   const owners = new Set(sets.map((set) => set.metadata.uid));
-  const { items } = api.list(pods, metadata.namespace === undefined ? {} : { namespace: metadata.namespace });
-  return items.filter((pod) => owners.has(controllerOf(pod)?.uid)).length;
+  return api.list(pods).items.filter((pod) => owners.has(controllerOf(pod)?.uid)).length;
 }
 
-function revisionOf({ metadata }: Deployment | ReplicaSet): number {
-  return Number(metadata.annotations?.[revisionAnnotation] ?? 0);
+function revisionOf(object: Deployment | ReplicaSet | undefined): number {
+  return Number(object?.metadata.annotations?.[revisionAnnotation] ?? 0);
 }
 
-function annotate(api: Api, resource: typeof deployments, { metadata }: Deployment | ReplicaSet, revision: string) {
+function writeRevision(
+  api: Api,
+  resource: typeof deployments,
+  { metadata }: Deployment | ReplicaSet,
+  revision: number,
+) {
   const current = api.get(resource, metadata.namespace, metadata.name) as Deployment;
-  const annotations = { ...current.metadata.annotations, [revisionAnnotation]: revision };
-  return api.update(resource, { ...current, metadata: { ...current.metadata, annotations } });
+  if (revisionOf(current) === revision) return;
+  const annotations = { ...current.metadata.annotations, [revisionAnnotation]: String(revision) };
+  api.update(resource, { ...current, metadata: { ...current.metadata, annotations } });
 }
 
-function replicaSetFor({ apiVersion, kind, metadata, spec }: Deployment, hash: string, revision: string): ReplicaSet {
-  const labels = { ...spec.template.metadata?.labels, [hashLabel]: hash };
+function replicaSetFor(deployment: Deployment, hash: string): ReplicaSet {
+  const { name, namespace = '' } = deployment.metadata;
+  const { template, selector, minReadySeconds = 0 } = deployment.spec;
+  const labels = { ...template.metadata?.labels, [hashLabel]: hash };
   return {
     apiVersion: 'apps/v1',
     kind: 'ReplicaSet',
-    metadata: {
-      name: `${metadata.name}-${hash}`,
-      ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),
-      labels,
-      annotations: { [revisionAnnotation]: revision },
-      ownerReferences: [
-        { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true, blockOwnerDeletion: true },
-      ],
-    },
+    metadata: { name: `${name}-${hash}`, namespace, labels, ownerReferences: ownedBy(deployment) },
     spec: {
       replicas: 0,
-      ...(spec.minReadySeconds !== undefined && { minReadySeconds: spec.minReadySeconds }),
-      selector: { ...spec.selector, matchLabels: { ...spec.selector.matchLabels, [hashLabel]: hash } },
-      template: { ...spec.template, metadata: { ...spec.template.metadata, labels } },
+      minReadySeconds,
+      selector: { ...selector, matchLabels: { ...selector.matchLabels, [hashLabel]: hash } },
+      template: { ...template, metadata: { ...template.metadata, labels } },
     },
   };
 }
 
-function scaleTo(api: Api, namespace: string | undefined, name: string, replicas: number) {
-  const set = api.get(replicaSets, namespace, name) as ReplicaSet | undefined;
-  if (set !== undefined) api.update(replicaSets, { ...set, spec: { ...set.spec, replicas } } as ReplicaSet);
+function writeStatus(api: Api, namespace: string, name: string, hash: string, nowMs: number): number | undefined {
+  const deployment = api.get(deployments, namespace, name) as Deployment;
+  const sets = replicaSetsOf(api, deployment);
+  const { status, againMs } = statusFor(
+    deployment,
+    sets.find((set) => isOfTemplate(set, hash)),
+    sets,
+    nowMs,
+  );
+  if (!isDeepStrictEqual(deployment.status, status)) api.update(deployments, { ...deployment, status }, 'status');
+  return againMs;
 }
 
-function forgetOldSets({ spec }: Deployment, others: readonly ReplicaSet[], api: Api) {
-  const idle = others
-    .filter((set) => (set.spec.replicas ?? 0) === 0 && (set.status?.replicas ?? 0) === 0)
-    .toSorted((a, b) => revisionOf(b) - revisionOf(a));
-  for (const { metadata } of idle.slice(spec.revisionHistoryLimit ?? 10)) {
-    api.delete(replicaSets, metadata.namespace, metadata.name);
-  }
-}
-
-function writeStatus(
-  { api, clock }: WorkloadDeps,
-  deployment: Deployment,
-  next: ReplicaSet | undefined,
-  sets: readonly ReplicaSet[],
-) {
-  const { namespace, name } = deployment.metadata;
-  const current = api.get(deployments, namespace, name) as Deployment | undefined;
-  if (current === undefined) return undefined;
-  const { status, againMs } = statusFor(deployment, current.status, next, sets, clock.now());
-  if (!isDeepStrictEqual(current.status, status)) api.update(deployments, { ...current, status }, 'status');
-  return againMs === undefined ? undefined : { againMs };
-}
+type Progress = { readonly condition: DeploymentCondition; readonly againMs?: number };
 
 /** What `kubectl rollout status` and the `Available` and `Progressing` conditions are read from. */
-export function statusFor(
-  { metadata, spec }: Deployment,
-  previous: DeploymentStatus | undefined,
+function statusFor(
+  { metadata, spec, status: before }: Deployment,
   next: ReplicaSet | undefined,
   sets: readonly ReplicaSet[],
   nowMs: number,
-): { readonly status: DeploymentStatus; readonly againMs?: number } {
+): { readonly status: DeploymentStatus; readonly againMs: number | undefined } {
   const desired = spec.replicas ?? 1;
   const sum = (field: 'replicas' | 'readyReplicas' | 'availableReplicas') =>
     sets.reduce((total, set) => total + (set.status?.[field] ?? 0), 0);
@@ -170,74 +154,40 @@ export function statusFor(
     availableReplicas: available,
     unavailableReplicas: Math.max(0, Math.max(desired, sum('replicas')) - available),
   };
-  const enough = available >= desired - rollingBounds(spec.strategy?.rollingUpdate, desired).unavailable;
-  const complete =
-    counts.updatedReplicas === desired && counts.replicas === desired && available >= desired && next !== undefined;
-  const progress = progressing(spec.progressDeadlineSeconds ?? 600, complete, counts, previous, next, nowMs);
-  const conditions = withTransitions(
-    previous?.conditions,
-    [
-      enough
-        ? {
-            type: 'Available',
-            status: 'True',
-            reason: 'MinimumReplicasAvailable',
-            message: 'Deployment has minimum availability.',
-          }
-        : {
-            type: 'Available',
-            status: 'False',
-            reason: 'MinimumReplicasUnavailable',
-            message: 'Deployment does not have minimum availability.',
-          },
-      progress.condition,
-    ],
-    timestamp(nowMs),
-  );
-  return { status: { ...counts, conditions }, ...(progress.againMs !== undefined && { againMs: progress.againMs }) };
+  const isEnough = available >= desired - rollingBounds(spec.strategy?.rollingUpdate, desired).unavailable;
+  const isComplete =
+    next !== undefined && counts.updatedReplicas === desired && counts.replicas === desired && available >= desired;
+  const deadlineMs = (spec.progressDeadlineSeconds ?? 600) * 1000;
+  const { condition, againMs } = progressing(deadlineMs, isComplete, counts, before, nowMs);
+  const availability: DeploymentCondition = {
+    type: 'Available',
+    status: isEnough ? 'True' : 'False',
+    reason: isEnough ? 'MinimumReplicasAvailable' : 'MinimumReplicasUnavailable',
+    message: `Deployment ${isEnough ? 'has' : 'does not have'} minimum availability.`,
+  };
+  const conditions = withTransitions(before?.conditions, [availability, condition], timestamp(nowMs));
+  return { status: { ...counts, conditions }, againMs };
 }
 
 /** Progress is any change of the counts; without one for the deadline's length the rollout has failed, and says so. */
 function progressing(
-  deadlineSeconds: number,
-  complete: boolean,
+  deadlineMs: number,
+  isComplete: boolean,
   counts: DeploymentStatus,
-  previous: DeploymentStatus | undefined,
-  next: ReplicaSet | undefined,
+  { conditions, ...before }: DeploymentStatus = {},
   nowMs: number,
-): { readonly condition: Condition; readonly againMs?: number } {
-  const before = conditionOf(previous?.conditions, 'Progressing');
-  const name = next?.metadata.name ?? '';
-  const lastUpdateTime = timestamp(nowMs);
-  if (complete) {
-    const message = `ReplicaSet "${name}" has successfully progressed.`;
-    if (before?.message === message) return { condition: before };
-    return {
-      condition: { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable', message, lastUpdateTime },
-    };
-  }
-  const message = `ReplicaSet "${name}" is progressing.`;
-  const { conditions: _, ...countsBefore } = previous ?? {};
-  const moved = before?.reason === 'NewReplicaSetAvailable' || !isDeepStrictEqual(counts, countsBefore);
-  if (before === undefined || before.lastUpdateTime === undefined || moved) {
-    const condition: Condition = {
-      type: 'Progressing',
-      status: 'True',
-      reason: 'ReplicaSetUpdated',
-      message,
-      lastUpdateTime,
-    };
-    return { condition, againMs: deadlineSeconds * 1000 + 1000 };
-  }
-  const leftMs = Date.parse(before.lastUpdateTime) + deadlineSeconds * 1000 - nowMs;
-  if (leftMs > 0 || before.status === 'False') return { condition: before, ...(leftMs > 0 && { againMs: leftMs + 1 }) };
-  return {
-    condition: {
-      type: 'Progressing',
-      status: 'False',
-      reason: 'ProgressDeadlineExceeded',
-      message: `ReplicaSet "${name}" has timed out progressing.`,
-      lastUpdateTime,
-    },
-  };
+): Progress {
+  const known = conditionOf(conditions, 'Progressing');
+  const say = (status: string, reason: string, message: string): DeploymentCondition =>
+    known?.reason === reason
+      ? known
+      : { type: 'Progressing', status, reason, message, lastUpdateTime: timestamp(nowMs) };
+  if (isComplete) return { condition: say('True', 'NewReplicaSetAvailable', 'the ReplicaSet has progressed') };
+  const isMoving = known?.reason === 'NewReplicaSetAvailable' || !isDeepStrictEqual(counts, before);
+  const since = isMoving ? nowMs : Date.parse(known?.lastUpdateTime ?? timestamp(nowMs));
+  const leftMs = since + deadlineMs - nowMs;
+  if (leftMs <= 0)
+    return { condition: say('False', 'ProgressDeadlineExceeded', 'the ReplicaSet has timed out progressing') };
+  const condition = say('True', 'ReplicaSetUpdated', 'the ReplicaSet is progressing');
+  return { condition: { ...condition, lastUpdateTime: timestamp(since) }, againMs: leftMs + 1000 };
 }

@@ -6,57 +6,49 @@ export type ReconcilerDeps = { readonly api: Api; readonly clock: Clock; readonl
 
 export type Reconciler = {
   readonly name: string;
-  /** What wakes it: each change of an object of `resource` asks for `keysOf` that object. */
+  /** What wakes it: each change of an object of `resource` asks for `keysOf` that object, each as `namespace/name`. */
   readonly sources: readonly { readonly resource: Resource; keysOf(object: KubeObject): readonly string[] }[];
-  /** Reads and writes the store synchronously, so nothing changes in between. Returns when to look again, if at all. */
-  reconcile(key: string): { readonly againMs: number } | undefined;
+  /**
+   * Reads and writes the store synchronously, so nothing changes in between. Returns the milliseconds after which to look
+   * again, if at all.
+   */
+  reconcile(namespace: string, name: string): number | undefined;
 };
 
-const retryMsFirst = 100;
-const retryMsMax = 10_000;
+const retryMs = 1000;
 
 /** Looks at every key once at the start and again whenever one of its sources changes. The returned function ends it. */
 export function startReconciler({ api, clock, log }: ReconcilerDeps, { name, sources, reconcile }: Reconciler) {
   const dirty = new Set<string>();
-  const failures = new Map<string, number>();
   const timers = new Map<string, () => void>();
-  let scheduled = false;
   let closed = false;
 
   const ask = (key: string) => {
+    if (dirty.size === 0) setImmediate(drain);
     dirty.add(key);
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(drain);
   };
-
-  const askLater = (key: string, delayMs: number) => {
-    timers.get(key)?.();
-    timers.set(
-      key,
-      clock.after(delayMs, () => ask(key)),
-    );
-  };
-
   const drain = () => {
-    scheduled = false;
     const keys = [...dirty];
     dirty.clear();
     for (const key of keys) if (!closed) look(key);
   };
-
   const look = (key: string) => {
     timers.get(key)?.();
     timers.delete(key);
+    const afterMs = attempt(key);
+    if (afterMs !== undefined)
+      timers.set(
+        key,
+        clock.after(afterMs, () => ask(key)),
+      );
+  };
+  const attempt = (key: string) => {
+    const [namespace = '', object = ''] = key.split('/');
     try {
-      const again = reconcile(key);
-      failures.delete(key);
-      if (again !== undefined) askLater(key, again.againMs);
+      return reconcile(namespace, object);
     } catch (error) {
-      const count = (failures.get(key) ?? 0) + 1;
-      failures.set(key, count);
-      log.warn({ key, count, err: error }, `${name} failed: ${messageOf(error)}`);
-      askLater(key, Math.min(retryMsMax, retryMsFirst * 2 ** Math.min(count - 1, 10)));
+      log.warn({ key, err: error }, `${name} failed: ${messageOf(error)}`);
+      return retryMs;
     }
   };
 

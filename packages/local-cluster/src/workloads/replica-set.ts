@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Clock, type Random, timestamp } from '@roundhouse/base';
 import type { Api, KubeObject } from '../api.ts';
+import { generatedName } from '../rest.ts';
 import {
   conditionOf,
   controllerOf,
   isReady,
   isTerminal,
   keyOf,
+  ownedBy,
   type Pod,
   pods,
   type ReplicaSet,
@@ -27,8 +29,7 @@ export function replicaSetReconciler(deps: WorkloadDeps): Reconciler {
       { resource: replicaSets, keysOf: (object) => [keyOf(object)] },
       { resource: pods, keysOf: (object) => ownerKeys(object, 'ReplicaSet') },
     ],
-    reconcile(key) {
-      const [namespace, name] = key.split('/') as [string, string];
+    reconcile(namespace, name) {
       const set = api.get(replicaSets, namespace, name) as ReplicaSet | undefined;
       if (set === undefined || set.metadata.deletionTimestamp !== undefined) return undefined;
       scale(deps, set, podsOf(api, set));
@@ -43,52 +44,29 @@ export function ownerKeys(object: KubeObject, kind: string): string[] {
 }
 
 /** The pods that count: those that end or ended are replaced. */
-export function podsOf(api: Api, { metadata, spec }: ReplicaSet): Pod[] {
-  const { items } = api.list(pods, {
-    ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),
-    labels: spec.selector.matchLabels ?? {},
-  });
-  return (items as readonly Pod[]).filter(
-    (pod) =>
-      controllerOf(pod)?.uid === metadata.uid && pod.metadata.deletionTimestamp === undefined && !isTerminal(pod),
-  );
+function podsOf(api: Api, { metadata: { namespace = '', uid }, spec }: ReplicaSet): Pod[] {
+  const { items } = api.list(pods, { namespace, labels: spec.selector.matchLabels ?? {} });
+  const isOwn = (pod: Pod) => controllerOf(pod)?.uid === uid && pod.metadata.deletionTimestamp === undefined;
+  return (items as readonly Pod[]).filter((pod) => isOwn(pod) && !isTerminal(pod));
 }
 
 function scale({ api, random }: WorkloadDeps, set: ReplicaSet, own: readonly Pod[]): void {
-  const { namespace } = set.metadata;
   const missing = (set.spec.replicas ?? 1) - own.length;
   for (let made = 0; made < Math.min(missing, burstMax); made++) api.create(pods, podFor(set, random));
-  if (missing >= 0) return;
   // Those that serve least go first: not ready before ready, young before old.
-  const age = (pod: Pod) => `${isReady(pod) ? 1 : 0}${invert(pod.metadata.creationTimestamp ?? '')}`;
-  const doomed = own.toSorted((a, b) => (age(a) < age(b) ? -1 : 1)).slice(0, Math.min(-missing, burstMax));
-  for (const { metadata } of doomed) {
-    api.delete(pods, namespace, metadata.name, metadata.uid === undefined ? {} : { uid: metadata.uid });
+  const bornAt = ({ metadata }: Pod) => Date.parse(metadata.creationTimestamp ?? '');
+  const leastFirst = own.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)) || bornAt(b) - bornAt(a));
+  for (const { metadata } of leastFirst.slice(0, Math.max(0, Math.min(-missing, burstMax)))) {
+    api.delete(pods, metadata.namespace, metadata.name, { uid: metadata.uid ?? '' });
   }
 }
 
-/** Turns the order of timestamps around. */
-function invert(time: string): string {
-  return time.replaceAll(/\d/g, (digit) => String(9 - Number(digit)));
-}
-
-const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
-
-function podFor({ apiVersion, kind, metadata, spec }: ReplicaSet, random: Random): KubeObject {
-  const suffix = Array.from({ length: 5 }, () => suffixAlphabet[Math.floor(random() * suffixAlphabet.length)]).join('');
-  const owner = { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '' };
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      ...spec.template.metadata,
-      name: `${metadata.name}-${suffix}`,
-      ...(metadata.namespace !== undefined && { namespace: metadata.namespace }),
-      generateName: `${metadata.name}-`,
-      ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
-    },
-    spec: spec.template.spec,
-  };
+function podFor(set: ReplicaSet, random: Random): KubeObject {
+  const { name, namespace = '' } = set.metadata;
+  const { metadata, spec } = set.spec.template ?? {};
+  const own = { generateName: `${name}-`, name: generatedName(`${name}-`, random), namespace };
+  const kept = { labels: metadata?.labels ?? {}, annotations: metadata?.annotations ?? {} };
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { ...kept, ...own, ownerReferences: ownedBy(set) }, spec };
 }
 
 function writeStatus({ api, clock }: WorkloadDeps, { metadata, spec }: ReplicaSet, own: readonly Pod[]) {
@@ -104,15 +82,14 @@ function writeStatus({ api, clock }: WorkloadDeps, { metadata, spec }: ReplicaSe
   if (current !== undefined && !isDeepStrictEqual(current.status, status)) {
     api.update(replicaSets, { ...current, status }, 'status');
   }
+  if ((spec.replicas ?? 1) !== own.length) return 0;
   const again = Math.min(...waits.filter((wait) => wait > 0));
-  if ((spec.replicas ?? 1) !== own.length) return { againMs: 0 };
-  return Number.isFinite(again) ? { againMs: again } : undefined;
+  return Number.isFinite(again) ? again : undefined;
 }
 
 /** Milliseconds until a ready pod has been so for long enough; infinite while it is not ready. */
 function untilAvailableMs(pod: Pod, minReadySeconds: number, now: number): number {
   if (!isReady(pod)) return Number.POSITIVE_INFINITY;
-  if (minReadySeconds === 0) return 0;
   const since = conditionOf(pod.status?.conditions, 'Ready')?.lastTransitionTime ?? timestamp(now);
-  return Math.max(0, Date.parse(since) + minReadySeconds * 1000 - now);
+  return minReadySeconds === 0 ? 0 : Math.max(0, Date.parse(since) + minReadySeconds * 1000 - now);
 }

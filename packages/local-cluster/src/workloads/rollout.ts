@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Deployment, PodTemplate, ReplicaSet } from './kinds.ts';
+import type { PodTemplateSpec } from 'kubernetes-types/core/v1.js';
+import type { Deployment, ReplicaSet } from './kinds.ts';
 
 export const hashLabel = 'pod-template-hash';
 
@@ -58,7 +59,7 @@ export function rollingBounds({ maxSurge = '25%', maxUnavailable = '25%' }: Roll
 const hashAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /** A name for the template's content that does not depend on the order of its fields. */
-export function templateHash(template: PodTemplate): string {
+export function templateHash(template: PodTemplateSpec): string {
   const digest = createHash('sha256').update(canonicalJson(template)).digest();
   return Array.from(digest.subarray(0, 10), (byte) => hashAlphabet[byte % hashAlphabet.length]).join('');
 }

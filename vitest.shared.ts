@@ -7,5 +7,7 @@ export default defineConfig({
     passWithNoTests: true,
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // Polling ends when what is waited for is there; a second, the default, is short for a busy machine.
+    expect: { poll: { timeout: 15_000 } },
   },
 });

@@ -40,7 +40,7 @@ export class TraceContexts {
   line(context: number): Buffer {
     const mixed = this.#mixed(context);
     this.#write(mixed, traceAt + 24);
-    this.#write(mixed ^ context, parentAt + 8);
+    this.#write(Math.imul(mixed, 0x9e3779b1), parentAt + 8); // odd, so one to one as well
     this.#line[flagsAt + 1] = 0x30 + Number(mixed < this.#sampledBelow);
     return this.#line;
   }

@@ -1,6 +1,5 @@
 import type { KubeObject } from './api.ts';
 import { asJson, asList, type Json, jsons, valueAt } from './json.ts';
-import { selectorText } from './selectors.ts';
 
 /** A column that `kubectl get` shows. */
 export type Column = {
@@ -95,6 +94,12 @@ function podRestarts(pod: KubeObject, nowMs: number): string {
   const ends = statuses.map((status) => String(valueAt(status, 'lastState.terminated.finishedAt') ?? ''));
   const last = ends.sort().at(-1);
   return restarts > 0 && last ? `${restarts} (${ageOf(last, nowMs)} ago)` : String(restarts);
+}
+
+/** Labels as a selector's text: `a=b,c=d`. */
+export function selectorText(labels: unknown): string {
+  const entries = Object.entries(asJson(labels));
+  return entries.map(([key, value]) => `${key}=${value}`).join(',');
 }
 
 type Step = (values: readonly unknown[]) => readonly unknown[];

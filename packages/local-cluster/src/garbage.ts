@@ -1,7 +1,7 @@
 import type { KubeObject, OwnerReference } from './api.ts';
 import { definitionFinalizer } from './definitions.ts';
-import { asJson, copyOf, type Json } from './json.ts';
-import type { Kind } from './kinds.ts';
+import { copyOf, type Json } from './json.ts';
+import { definedBy, type Kind } from './kinds.ts';
 import type { Rest } from './rest.ts';
 import type { Change } from './store.ts';
 
@@ -11,7 +11,7 @@ type Place = { readonly key: string; readonly namespace: string; readonly name: 
  * Deletes what lost its owners, what its owner takes along, and what is inside of a namespace or definition that goes.
  * Works from what is stored, one object at a time: every change of an object makes it and its relatives be looked at again.
  */
-export function collectGarbage({ kinds, store, read, update, remove }: Rest): () => void {
+export function collectGarbage({ kinds, store, update, remove }: Rest): () => void {
   const dependents = new Map<string, Map<string, Place>>();
   const queue = new Map<string, Place>();
   let isStopped = false;
@@ -78,8 +78,7 @@ export function collectGarbage({ kinds, store, read, update, remove }: Rest): ()
       if (!isHeld) release(kind, object, 'foregroundDeletion');
     } else if (kind.key === '/namespaces') empty(kind, object);
     else if (finalizers.includes(definitionFinalizer)) {
-      const spec = asJson(object.spec);
-      const defined = kinds.find({ group: String(spec.group), resource: String(asJson(spec.names).plural) });
+      const defined = kinds.find(definedBy(object));
       if (!defined || removeAll(defined, undefined) === 0) release(kind, object, definitionFinalizer);
     }
   };
@@ -106,39 +105,31 @@ export function collectGarbage({ kinds, store, read, update, remove }: Rest): ()
     remove(kind, namespace, name, { uid, propagation });
   };
 
-  const change = (kind: Kind, object: KubeObject, edit: (copy: Json) => void) => {
-    const copy = copyOf(object) as Json;
-    edit(copy);
-    const version = kind.versions[0];
-    if (version) update(kind, version, { ...copy, apiVersion: kind.storedVersion });
+  const change = (kind: Kind, { metadata, ...rest }: KubeObject, changed: object) => {
+    const version = kind.versions.find(({ name }) => kind.storedVersion.endsWith(name)) ?? kind.versions[0];
+    const object = { ...rest, apiVersion: kind.storedVersion, metadata: { ...metadata, ...changed } };
+    if (version) update(kind, version, copyOf(object) as Json);
   };
   const release = (kind: Kind, object: KubeObject, finalizer: string) =>
-    change(kind, object, ({ metadata }) => {
-      asJson(metadata).finalizers = (object.metadata.finalizers ?? []).filter((item) => item !== finalizer);
-    });
+    change(kind, object, { finalizers: object.metadata.finalizers?.filter((item) => item !== finalizer) });
   const disown = ({ key, namespace, name }: Place, isLost: (owner: OwnerReference) => boolean) => {
     const kind = kinds.ofKey(key);
-    if (!kind || !store.get(key, namespace, name)) return;
-    const object = read(kind, namespace, name);
-    change(kind, object, ({ metadata }) => {
-      asJson(metadata).ownerReferences = (object.metadata.ownerReferences ?? []).filter((owner) => !isLost(owner));
-    });
+    const object = store.get(key, namespace, name);
+    const left = object?.metadata.ownerReferences?.filter((owner) => !isLost(owner));
+    if (kind && object) change(kind, object, { ownerReferences: left });
   };
   /** How many objects are still there afterwards. */
   const removeAll = (kind: Kind, namespace: string | undefined): number => {
     for (const { metadata } of store.list(kind.key, namespace)) {
-      if (!metadata.deletionTimestamp)
-        remove(kind, metadata.namespace ?? '', metadata.name, { propagation: 'Background' });
+      if (metadata.deletionTimestamp) continue;
+      remove(kind, metadata.namespace ?? '', metadata.name, { propagation: 'Background' });
     }
     return store.list(kind.key, namespace).length;
   };
   const empty = (kind: Kind, namespace: KubeObject) => {
     const inside = kinds.all().filter((other) => other.namespaced && !other.virtual);
     const left = inside.reduce((sum, other) => sum + removeAll(other, namespace.metadata.name), 0);
-    if (left > 0) return;
-    change(kind, namespace, (copy) => {
-      asJson(copy.spec).finalizers = [];
-    });
+    if (left === 0) change(kind, { ...namespace, spec: { finalizers: [] } }, {});
   };
 
   for (const key of store.keys()) {

@@ -183,7 +183,7 @@ describe('kubectl', () => {
   });
 
   withKubectl('edits, patches, labels and annotates', async () => {
-    writeFileSync(at('editor'), '#!/bin/sh\nsed -i "s/value: a/value: edited/" "$1"\n');
+    writeFileSync(at('editor'), '#!/bin/sh\nsed -i.before "s/value: a/value: edited/" "$1"\n');
     chmodSync(at('editor'), 0o755);
 
     expect((await run('edit', 'deploy', 'web')).out).toContain('deployment.apps/web edited');

@@ -47,10 +47,6 @@ export function checkLabels(labels: unknown, field: string): FieldError[] {
   ]);
 }
 
-export function checkDnsLabel(name: string, field: string): FieldError[] {
-  return checkForm(labelForm, name, field);
-}
-
 /** A key is a name, with or without a domain and a slash before it. */
 function checkKey(key: string, field: string): FieldError[] {
   const slash = key.indexOf('/');

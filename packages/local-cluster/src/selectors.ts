@@ -1,5 +1,5 @@
 import type { KubeObject } from './api.ts';
-import { asJson, valueAt } from './json.ts';
+import { valueAt } from './json.ts';
 import { badRequest } from './status.ts';
 
 export type Selector = (object: KubeObject) => boolean;
@@ -61,10 +61,4 @@ export function parseFieldSelector(key: string, text: string): Selector {
     return (object) => (String(valueAt(object, path) ?? '') === wanted) === (operator !== '!=');
   });
   return (object) => tests.every((test) => test(object));
-}
-
-/** Labels as a selector's text: `a=b,c=d`. */
-export function selectorText(labels: unknown): string {
-  const entries = Object.entries(asJson(labels));
-  return entries.map(([key, value]) => `${key}=${value}`).join(',');
 }

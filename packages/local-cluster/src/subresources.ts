@@ -1,4 +1,5 @@
 import { ApiError } from './api.ts';
+import { selectorText } from './columns.ts';
 import { type Call, readObject, type Server, sendJson } from './http-call.ts';
 import { asJson, copyOf, type Json, setAt, valueAt } from './json.ts';
 import type { ScalePaths } from './kinds.ts';
@@ -6,7 +7,6 @@ import { handleUpdate, notAllowed, patchedBy, readTarget, sendObject, writeOptio
 import { sendPodLog } from './pod-log.ts';
 import { requestToken } from './reviews.ts';
 import type { Target } from './routes.ts';
-import { selectorText } from './selectors.ts';
 import { badRequest } from './status.ts';
 
 /** Answers a request for a part of an object, such as its status. */

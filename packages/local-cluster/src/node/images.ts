@@ -1,7 +1,6 @@
 import { CodedError } from '@roundhouse/base';
 import type { Container, PodSpec } from 'kubernetes-types/core/v1.js';
 import { type Pod, type PodPorts, resolvePort } from '../workloads/kinds.ts';
-import type { Mounts } from './volumes.ts';
 
 /** A process to start; `env` is its whole environment. */
 export type Command = {
@@ -20,6 +19,9 @@ export type ContainerView = {
 
 /** How each image is run: images are programs on this machine. */
 export type Images = Readonly<Record<string, (container: ContainerView) => Command>>;
+
+/** Paths in the container and where they are on this machine. */
+export type Mounts = readonly { readonly mountPath: string; readonly directory: string }[];
 
 export type ContainerPlace = {
   readonly env: Readonly<Record<string, string>>;

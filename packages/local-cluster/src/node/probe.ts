@@ -57,7 +57,7 @@ export type HealthDeps = {
   onDead(): void;
 };
 
-const pollMsMin = 50;
+const pollMsMin = 20;
 
 /**
  * Probes a running container until `signal` aborts. Until a readiness probe succeeds it is repeated quickly, at a twentieth of
@@ -78,45 +78,39 @@ export async function watchHealth(container: Container, signal: AbortSignal, dep
 
 async function keepReadiness(probe: Probe, signal: AbortSignal, deps: HealthDeps): Promise<void> {
   for (;;) {
-    await untilSuccess(probe, signal, deps);
+    await untilRow('success', 'Readiness', probe, signal, deps);
     deps.onChange(true);
-    await untilFailure('Readiness', probe, signal, deps);
+    await untilRow('failure', 'Readiness', probe, signal, deps);
     deps.onChange(false);
   }
 }
 
 async function keepLiveness(probe: Probe, signal: AbortSignal, deps: HealthDeps): Promise<void> {
   await deps.clock.sleep((probe.initialDelaySeconds ?? 0) * 1000, signal);
-  await untilFailure('Liveness', probe, signal, deps);
+  await untilRow('failure', 'Liveness', probe, signal, deps);
   deps.onDead();
 }
 
-/** Polls until the probe has succeeded as often as it must in a row. */
-async function untilSuccess(probe: Probe, signal: AbortSignal, { clock, portOf, onFailure }: HealthDeps) {
-  const { periodSeconds = 10, timeoutSeconds = 1, initialDelaySeconds = 0, successThreshold = 1 } = probe;
+/** Probes until there have been as many successes or failures in a row as the probe asks for. */
+async function untilRow(
+  wanted: 'success' | 'failure',
+  kind: string,
+  { periodSeconds = 10, timeoutSeconds = 1, successThreshold = 1, failureThreshold = 3, ...handler }: Probe,
+  signal: AbortSignal,
+  { clock, portOf, onFailure }: HealthDeps,
+): Promise<void> {
+  const periodMs = periodSeconds * 1000;
   const since = clock.monotonic();
-  let quietUntil = since + initialDelaySeconds * 1000 + periodSeconds * 1000;
-  for (let successes = 0; ; ) {
-    const problem = await probeOnce(probe, timeoutSeconds * 1000, portOf, signal);
+  let reportedAt = since;
+  for (let inARow = 0; inARow < (wanted === 'success' ? successThreshold : failureThreshold); ) {
+    const soonMs = Math.max(pollMsMin, (clock.monotonic() - since) / 20);
+    await clock.sleep(wanted === 'success' ? Math.min(periodMs, soonMs) : periodMs, signal);
+    const problem = await probeOnce(handler, timeoutSeconds * 1000, portOf, signal);
     signal.throwIfAborted();
-    successes = problem === undefined ? successes + 1 : 0;
-    if (successes >= successThreshold) return;
+    inARow = (problem === undefined) === (wanted === 'success') ? inARow + 1 : 0;
     const now = clock.monotonic();
-    if (problem !== undefined && now >= quietUntil) {
-      quietUntil = now + periodSeconds * 1000;
-      onFailure('Readiness', problem);
-    }
-    await clock.sleep(Math.min(periodSeconds * 1000, Math.max(pollMsMin, (now - since) / 20)), signal);
-  }
-}
-
-async function untilFailure(kind: string, probe: Probe, signal: AbortSignal, { clock, portOf, onFailure }: HealthDeps) {
-  const { periodSeconds = 10, timeoutSeconds = 1, failureThreshold = 3 } = probe;
-  for (let failures = 0; failures < failureThreshold; ) {
-    await clock.sleep(periodSeconds * 1000, signal);
-    const problem = await probeOnce(probe, timeoutSeconds * 1000, portOf, signal);
-    signal.throwIfAborted();
-    failures = problem === undefined ? 0 : failures + 1;
-    if (problem !== undefined) onFailure(kind, problem);
+    if (problem === undefined || now - reportedAt < periodMs) continue;
+    reportedAt = now;
+    onFailure(kind, problem);
   }
 }

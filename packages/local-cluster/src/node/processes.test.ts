@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '@roundhouse/telemetry';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isAlive, until } from '../testing/cluster.ts';
 import { openProcesses } from './processes.ts';
 
@@ -16,7 +16,10 @@ beforeEach(() => {
   file = join(directory, 'processes.json');
 });
 
-afterEach(() => rmSync(directory, { recursive: true, force: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(directory, { recursive: true, force: true });
+});
 
 const sleeper = { file: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'], env: {} };
 const pidsIn = (path: string) => (JSON.parse(readFileSync(path, 'utf8')) as { pid: number }[]).map(({ pid }) => pid);
@@ -46,21 +49,26 @@ describe('openProcesses', () => {
     await until('the sleeper to end', () => !isAlive(pid), 3000);
   });
 
-  it('ends what an earlier run left, and nothing that only has the same id', async () => {
-    const earlier = openProcesses({ file, log: silentLog });
-    const [left, other] = await Promise.all([earlier.spawn(sleeper, directory), earlier.spawn(sleeper, directory)]);
-    const entries = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; identity: string }[];
-    const [leftPid = 0, otherPid = 0] = pidsIn(file);
-    const edited = entries.map((entry) => (entry.pid === otherPid ? { ...entry, identity: 'somebody else' } : entry));
-    writeFileSync(file, JSON.stringify(edited));
-    const later = openProcesses({ file, log: silentLog });
+  // Without /proc, as on macOS, it is ps that tells processes apart; ps is there on Linux as well.
+  it.each([...new Set([process.platform, 'darwin'])])(
+    'ends what an earlier run left, and nothing that only has the same id, on %s',
+    async (platform) => {
+      vi.spyOn(process, 'platform', 'get').mockReturnValue(platform as NodeJS.Platform);
+      const earlier = openProcesses({ file, log: silentLog });
+      const [left, other] = await Promise.all([earlier.spawn(sleeper, directory), earlier.spawn(sleeper, directory)]);
+      const entries = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; identity: string }[];
+      const [leftPid = 0, otherPid = 0] = pidsIn(file);
+      const edited = entries.map((entry) => (entry.pid === otherPid ? { ...entry, identity: 'somebody else' } : entry));
+      writeFileSync(file, JSON.stringify(edited));
+      const later = openProcesses({ file, log: silentLog });
 
-    expect(await left.exited).toBe(137);
-    expect([isAlive(leftPid), isAlive(otherPid)]).toEqual([false, true]);
-    await earlier.close();
-    await later.close();
-    expect(await other.exited).toBe(137);
-  });
+      expect(await left.exited).toBe(137);
+      expect([isAlive(leftPid), isAlive(otherPid)]).toEqual([false, true]);
+      await earlier.close();
+      await later.close();
+      expect(await other.exited).toBe(137);
+    },
+  );
 
   it('ends what a process left behind in its group', async () => {
     const processes = openProcesses({ file, log: silentLog });

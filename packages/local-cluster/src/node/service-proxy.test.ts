@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { systemClock } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LocalApi } from '../create-api.ts';
@@ -14,7 +15,7 @@ let server: Server;
 
 beforeEach(async () => {
   api = startApi();
-  proxy = createServiceProxy({ api, random: () => 0, log: silentLog });
+  proxy = createServiceProxy({ api, clock: systemClock, random: () => 0, log: silentLog });
   // Answers when the client has said all, which takes a connection that is closed on one side.
   server = createServer({ allowHalfOpen: true }, (socket) => {
     text(socket).then(

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { messageOf, type Random } from '@roundhouse/base';
+import { type Clock, messageOf, type Random } from '@roundhouse/base';
 import type { Log } from '@roundhouse/telemetry';
 import type { Api } from '../api.ts';
 import { type EndpointSlice, serviceNameLabel } from '../workloads/endpoints.ts';
@@ -20,6 +20,7 @@ const connectMsMax = 2000;
 /** Stands in for the cluster's name service and virtual addresses: one listener per port of a Service that is asked for. */
 export function createServiceProxy(deps: {
   readonly api: Api;
+  readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }): ServiceProxy {
@@ -31,23 +32,27 @@ export function createServiceProxy(deps: {
     socket.on('close', () => sockets.delete(socket));
   };
 
+  const serve = async (client: Socket, namespace: string, service: string, port: number) => {
+    track(client);
+    client.on('error', () => client.destroy());
+    const targets = targetsOf(deps.api, namespace, service, port);
+    const offset = Math.floor(deps.random() * targets.length);
+    for (const target of [...targets.slice(offset), ...targets.slice(0, offset)]) {
+      const upstream = await open(deps.clock, target);
+      if (upstream === undefined) continue;
+      track(upstream);
+      return join(client, upstream);
+    }
+    client.resetAndDestroy();
+  };
+
   const listen = async (namespace: string, service: string, port: number) => {
     // Half-open, since a client may end its side and still wait for the answer.
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
-      track(client);
-      client.on('error', () => client.destroy());
-      const targets = targetsOf(deps.api, namespace, service, port);
-      const offset = Math.floor(deps.random() * targets.length);
-      connectFirst([...targets.slice(offset), ...targets.slice(0, offset)])
-        .then((upstream) => {
-          if (upstream === undefined) return client.resetAndDestroy();
-          track(upstream);
-          join(client, upstream);
-        })
-        .catch((error) => {
-          deps.log.warn({ service: `${namespace}/${service}`, err: error }, `proxy failed: ${messageOf(error)}`);
-          client.destroy();
-        });
+      serve(client, namespace, service, port).catch((error) => {
+        deps.log.warn({ service: `${namespace}/${service}`, err: error }, `proxy failed: ${messageOf(error)}`);
+        client.destroy();
+      });
     });
     server.listen({ host: '127.0.0.1', port: 0 });
     await once(server, 'listening');
@@ -83,15 +88,14 @@ function targetsOf(api: Api, namespace: string, name: string, port: number): Tar
   });
 }
 
-async function connectFirst(targets: readonly Target[]): Promise<Socket | undefined> {
-  for (const target of targets) {
-    const socket = connect({ ...target, allowHalfOpen: true, noDelay: true, timeout: connectMsMax });
-    socket.on('timeout', () => socket.destroy()).on('error', () => socket.destroy());
-    await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {});
-    if (!socket.destroyed && !socket.connecting) return socket.setTimeout(0);
-    socket.destroy();
-  }
-  return undefined;
+/** A connection; undefined when there is none in time. */
+async function open(clock: Clock, target: Target): Promise<Socket | undefined> {
+  const socket = connect({ ...target, allowHalfOpen: true, noDelay: true });
+  const cancel = clock.after(connectMsMax, () => socket.destroy());
+  socket.on('error', () => socket.destroy());
+  await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {});
+  cancel();
+  return socket.destroyed ? undefined : socket;
 }
 
 function join(client: Socket, upstream: Socket): void {

@@ -13,6 +13,7 @@ import type {
 import type { Api, TokenIssuer } from '../api.ts';
 import { configMaps, type Pod, secrets } from '../workloads/kinds.ts';
 import { loadData } from './environment.ts';
+import type { Mounts } from './images.ts';
 
 export type VolumeDeps = { readonly api: Api; readonly tokens: TokenIssuer; readonly clock: Clock };
 
@@ -70,9 +71,7 @@ export function openVolumes({ api, tokens, clock }: VolumeDeps, directory: strin
   };
 }
 
-/** Paths in the container and where they are on this machine, longest first, so that the innermost of nested mounts wins. */
-export type Mounts = readonly { readonly mountPath: string; readonly directory: string }[];
-
+/** Longest paths first, so that the innermost of nested mounts wins. */
 export function mountsOf({ volumeMounts = [] }: Container, directory: string): Mounts {
   const mounts = volumeMounts.map(({ name, mountPath, subPath = '' }) => ({
     mountPath: mountPath.replace(/(?<=.)\/+$/, ''),

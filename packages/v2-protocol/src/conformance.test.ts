@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Subject } from './conformance/subject.ts';
 import { rules, runConformance, type Transport, type Verdict } from './conformance.ts';
-import { InferenceError, type InferRequest, type Surface } from './index.ts';
+import { InferenceError, type InferRequest, type Surface, surfaces } from './index.ts';
 
 const encoder = new TextEncoder();
 const model = 'iris';
@@ -28,6 +30,7 @@ const subject: Subject = {
   unknownModel: 'nobody',
   version: '3',
   outputs: metadata.outputs,
+  outputNames: ['y'],
   request,
   v1Body: '{"instances":[[0,0]]}',
   rows: 1,
@@ -149,5 +152,15 @@ describe('a run', () => {
       outcome: 'fail',
       problem: 'no answer that can be read: reset',
     });
+  });
+});
+
+describe('docs/conformance.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/conformance.md'), 'utf8');
+  const cells = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell = '']) => cell);
+
+  it('names every protocol, and only rules that there are', () => {
+    expect(cells.filter((cell) => !cell.includes('/'))).toEqual([...surfaces]);
+    expect(cells.filter((cell) => cell.includes('/') && !rules.some(({ id }) => id === cell))).toEqual([]);
   });
 });

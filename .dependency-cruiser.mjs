@@ -74,7 +74,7 @@ export default {
       name: 'pure-packages-do-no-io',
       comment: 'decisions are tested by the hundred because they touch nothing',
       severity: 'error',
-      from: { path: '^packages/(crds|v2-protocol|placement)/src', pathNot: '\\.test\\.ts$' },
+      from: { path: '^packages/(crds|v2-protocol|placement)/src', pathNot: '\\.test\\.ts$|/testing/' },
       to: { path: '^(node:)?(fs|net|http|https|http2|tls|dns|child_process|worker_threads)(/|$)' },
     },
     {

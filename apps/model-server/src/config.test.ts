@@ -12,6 +12,8 @@ describe('the command line', () => {
         socket: undefined,
         memoryLimitBytes: undefined,
         bodyLimitBytes: undefined,
+        tensorLimitBytes: undefined,
+        batchLimitRows: 1_048_576,
       },
     });
   });
@@ -27,6 +29,8 @@ describe('the command line', () => {
       '/run/s',
       '--memory-limit=1.5Gi',
       '--body-limit=8M',
+      '--tensor-limit=4Ki',
+      '--batch-limit=100',
     ];
 
     expect(parseConfig(argv)).toEqual({
@@ -38,16 +42,21 @@ describe('the command line', () => {
         socket: '/run/s',
         memoryLimitBytes: 1.5 * 2 ** 30,
         bodyLimitBytes: 8e6,
+        tensorLimitBytes: 4096,
+        batchLimitRows: 100,
       },
     });
   });
 
   it('tells every problem at once', () => {
-    expect(parseConfig(['--http-port=x', '--grpc-port=70000', '--model-dir=', '--body-limit=0'])).toEqual({
+    const wrong = ['--http-port=x', '--grpc-port=70000', '--model-dir=', '--body-limit=0', '--batch-limit=0'];
+
+    expect(parseConfig(wrong)).toEqual({
       problems: [
         '--http-port takes a port from 0 to 65535, not "x"',
         '--grpc-port takes a port from 0 to 65535, not "70000"',
         '--body-limit takes a size such as 512Mi or 2G, not "0"',
+        '--batch-limit takes a number of rows from 1 on, not "0"',
         '--model-dir is empty',
       ],
     });

@@ -13,6 +13,10 @@ export type Config = {
   readonly memoryLimitBytes: number | undefined;
   /** Largest request. Undefined: what the memory limit lets be read without danger. */
   readonly bodyLimitBytes: number | undefined;
+  /** Largest tensor, decoded. Undefined: as much as the largest request. */
+  readonly tensorLimitBytes: number | undefined;
+  /** Rows of the largest batch. */
+  readonly batchLimitRows: number;
 };
 
 const options = {
@@ -23,6 +27,8 @@ const options = {
   socket: { type: 'string' },
   'memory-limit': { type: 'string' },
   'body-limit': { type: 'string' },
+  'tensor-limit': { type: 'string' },
+  'batch-limit': { type: 'string', default: '1048576' },
 } as const;
 
 /** Reads the command line. Reports every problem at once. */
@@ -42,7 +48,7 @@ export function parseConfig(argv: readonly string[]): { config: Config } | { pro
   };
   const httpPort = portOf('http-port', values['http-port']);
   const grpcPort = values['grpc-port'] === undefined ? undefined : portOf('grpc-port', values['grpc-port']);
-  const sizeOf = (name: 'memory-limit' | 'body-limit'): number | undefined => {
+  const sizeOf = (name: 'memory-limit' | 'body-limit' | 'tensor-limit'): number | undefined => {
     const text = values[name];
     const bytes = text === undefined ? undefined : bytesOf(text);
     if (bytes !== undefined && !(bytes > 0)) problems.push(`--${name} takes a size such as 512Mi or 2G, not "${text}"`);
@@ -50,12 +56,26 @@ export function parseConfig(argv: readonly string[]): { config: Config } | { pro
   };
   const memoryLimitBytes = sizeOf('memory-limit');
   const bodyLimitBytes = sizeOf('body-limit');
+  const tensorLimitBytes = sizeOf('tensor-limit');
+  const batchLimitRows = Number(values['batch-limit']);
+  if (!/^[1-9]\d{0,9}$/.test(values['batch-limit']))
+    problems.push(`--batch-limit takes a number of rows from 1 on, not "${values['batch-limit']}"`);
   if (values['model-dir'] === '') problems.push('--model-dir is empty');
   if (problems.length > 0) return { problems };
   const socket = values.socket === undefined ? undefined : resolve(values.socket);
   const modelDirectory = resolve(values['model-dir']);
   return {
-    config: { modelDirectory, host: values.host, httpPort, grpcPort, socket, memoryLimitBytes, bodyLimitBytes },
+    config: {
+      modelDirectory,
+      host: values.host,
+      httpPort,
+      grpcPort,
+      socket,
+      memoryLimitBytes,
+      bodyLimitBytes,
+      tensorLimitBytes,
+      batchLimitRows,
+    },
   };
 }
 

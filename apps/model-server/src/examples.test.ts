@@ -17,7 +17,7 @@ const names = readdirSync(join(examples, 'models')).sort();
 
 describe('the examples', () => {
   const repository = openRepository(join(examples, 'models'));
-  const inference = createInference(repository, { decodeV1Request });
+  const inference = createInference(repository, { decodeV1Request }, 1_000);
 
   it.each(names)('%s answers what the native library answered, over V1 and V2', async (name) => {
     const { request, response, toleranceRelative } = JSON.parse(

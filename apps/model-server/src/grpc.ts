@@ -22,7 +22,7 @@ type Handler = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 /** Serves inference.GRPCInferenceService. Resolves when it listens. */
 export async function serveGrpc(deps: ServeDeps, host: string, port: number): Promise<GrpcServer> {
-  const codec = await createGrpcCodec(deps.pool);
+  const codec = await createGrpcCodec(deps.pool, deps.limits);
   const server = new Server({
     'grpc.max_receive_message_length': deps.bodyBytesMax,
     'grpc.max_concurrent_streams': streamsMax,

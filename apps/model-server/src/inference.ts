@@ -1,4 +1,5 @@
 import {
+  InferenceError,
   type InferRequest,
   type InferResponse,
   invalid,
@@ -22,7 +23,12 @@ export type Inference = {
   ): Promise<readonly Tensor[]>;
 };
 
-export function createInference(repository: Repository, codec: Pick<Codec, 'decodeV1Request'>): Inference {
+export function createInference(
+  repository: Repository,
+  codec: Pick<Codec, 'decodeV1Request'>,
+  batchRowsMax: number,
+): Inference {
+  const matched = (model: Model, inputs: readonly Tensor[]) => matchInputs(model, inputs, batchRowsMax);
   return {
     async infer(name, version, { id, inputs, outputs }) {
       return repository.using(name, version, async ({ model, version: modelVersion }) => {
@@ -30,14 +36,14 @@ export function createInference(repository: Repository, codec: Pick<Codec, 'deco
           model,
           outputs.map((output) => output.name),
         );
-        return { modelName: name, modelVersion, id, outputs: await model.predict(matchInputs(model, inputs), wanted) };
+        return { modelName: name, modelVersion, id, outputs: await model.predict(matched(model, inputs), wanted) };
       });
     },
     async predictV1(name, body, onDecoded) {
       return repository.using(name, undefined, async ({ model }) => {
         const inputs = await codec.decodeV1Request(body, model.inputs, model.features);
         onDecoded?.(inputs);
-        return model.predict(matchInputs(model, inputs), wantedOutputs(model, []));
+        return model.predict(matched(model, inputs), wantedOutputs(model, []));
       });
     },
   };
@@ -55,6 +61,7 @@ function wantedOutputs(model: Model, requested: readonly string[]): readonly str
 export function matchInputs(
   model: Pick<Model, 'inputs' | 'takesAnyNumber'>,
   tensors: readonly Tensor[],
+  batchRowsMax: number,
 ): readonly Tensor[] {
   const { inputs } = model;
   if (tensors.length !== inputs.length)
@@ -65,6 +72,7 @@ export function matchInputs(
     if (tensor === undefined) throw invalid(`input "${input.name}" is missing`);
     checkType(input, tensor, model.takesAnyNumber);
     checkShape(input, tensor);
+    checkBatch(input, tensor, batchRowsMax);
     return tensor.name === input.name ? tensor : { ...tensor, name: input.name };
   });
 }
@@ -91,5 +99,15 @@ function checkShape({ name, shape }: TensorMetadata, tensor: Tensor) {
   if (!fits)
     throw invalid(
       `input "${name}" takes shape ${shapeText(shape)} (-1 is any size), but the request has ${shapeText(tensor.shape)}`,
+    );
+}
+
+/** Where the model leaves the first dimension open, it is a batch. */
+function checkBatch({ name, shape }: TensorMetadata, tensor: Tensor, rowsMax: number) {
+  const [rows = 0] = tensor.shape;
+  if (shape[0] === -1 && rows > rowsMax)
+    throw new InferenceError(
+      'inference/too-large',
+      `input "${name}" has ${rows} rows; ${rowsMax} are the most that are taken at once (--batch-limit)`,
     );
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '@roundhouse/base';
-import { invalid, isRecord, parseJson, textOf } from '@roundhouse/v2-protocol';
+import { invalid, isRecord, type Limits, parseJson, textOf } from '@roundhouse/v2-protocol';
 import type { Codec } from './codec.ts';
 import type { Counters } from './counters.ts';
 import type { Inference } from './inference.ts';
@@ -15,6 +15,7 @@ export type ServeDeps = {
   readonly clock: Clock;
   /** Largest request, over REST before and after decompression. */
   readonly bodyBytesMax: number;
+  readonly limits: Limits;
 };
 
 /** One request, as far as a handler needs it. */

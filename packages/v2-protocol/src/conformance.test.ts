@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Subject } from './conformance/subject.ts';
 import { rules, runConformance, type Transport, type Verdict } from './conformance.ts';
-import { InferenceError, type InferRequest, type Surface } from './index.ts';
+import { InferenceError, type InferRequest, type Surface, surfaces } from './index.ts';
 
 const encoder = new TextEncoder();
 const model = 'iris';
@@ -28,6 +30,7 @@ const subject: Subject = {
   unknownModel: 'nobody',
   version: '3',
   outputs: metadata.outputs,
+  outputNames: ['y'],
   request,
   v1Body: '{"instances":[[0,0]]}',
   rows: 1,
@@ -116,11 +119,17 @@ describe('a run', () => {
     const asked = await verdictsOf(serverWith(answers), ['v1', 'grpc']);
 
     expect(skipped.get('v1/predict')).toMatchObject({ outcome: 'skip', reason: 'GET /v1/models/iris answers 404' });
-    expect(skipped.get('binary/inputs')).toMatchObject({ outcome: 'skip', reason: /binary_tensor_data/ });
+    expect(skipped.get('binary/inputs')).toMatchObject({
+      outcome: 'skip',
+      reason: expect.stringMatching(/binary_tensor_data/),
+    });
     expect(skipped.get('grpc/infer-raw')).toMatchObject({ outcome: 'skip', reason: 'ServerLive: nothing listens' });
     expect(skipped.get('repository/unload')).toMatchObject({ outcome: 'skip' });
     expect(asked.get('v1/predict')).toMatchObject({ outcome: 'fail' });
-    expect(asked.get('grpc/infer-raw')).toMatchObject({ outcome: 'fail', problem: /code is 14 \(nothing listens\)/ });
+    expect(asked.get('grpc/infer-raw')).toMatchObject({
+      outcome: 'fail',
+      problem: expect.stringMatching(/code is 14 \(nothing listens\)/),
+    });
     expect(asked.has('v2/infer')).toBe(false);
   });
 
@@ -143,5 +152,15 @@ describe('a run', () => {
       outcome: 'fail',
       problem: 'no answer that can be read: reset',
     });
+  });
+});
+
+describe('docs/conformance.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/conformance.md'), 'utf8');
+  const cells = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, cell = '']) => cell);
+
+  it('names every protocol, and only rules that there are', () => {
+    expect(cells.filter((cell) => !cell.includes('/'))).toEqual([...surfaces]);
+    expect(cells.filter((cell) => cell.includes('/') && !rules.some(({ id }) => id === cell))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { systemClock } from '@roundhouse/base';
 import { silentLog } from '@roundhouse/telemetry';
+import type { Config } from '../config.ts';
 import { type ModelServer, startModelServer } from '../server.ts';
 import { probeUrl, workerUrl } from './open-repository.ts';
 
@@ -25,6 +26,8 @@ export function createModelDirectory() {
   };
 }
 
+type Limits = Pick<Config, 'memoryLimitBytes' | 'bodyLimitBytes' | 'tensorLimitBytes' | 'batchLimitRows'>;
+
 export type TestServer = {
   readonly server: ModelServer;
   ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
@@ -35,9 +38,15 @@ export type Answer = { readonly status: number; readonly body: unknown; readonly
 /** A real server on a free port of loopback. */
 export async function startTestServer(
   modelDirectory: string,
-  { socket }: { readonly socket?: string } = {},
+  { socket, ...given }: { readonly socket?: string } & Partial<Limits> = {},
 ): Promise<TestServer> {
-  const limits = { memoryLimitBytes: undefined, bodyLimitBytes: undefined };
+  const limits = {
+    memoryLimitBytes: undefined,
+    bodyLimitBytes: undefined,
+    tensorLimitBytes: undefined,
+    batchLimitRows: 1_048_576,
+    ...given,
+  };
   const config = { modelDirectory, host: '127.0.0.1', httpPort: 0, grpcPort: 0, socket, ...limits };
   const server = await startModelServer({ clock: systemClock, log: silentLog, workerUrl, probeUrl }, config);
   return {

@@ -74,6 +74,6 @@ export function onlyOutput(response: InferResponse, name: string): Problem {
   return names.length === 1 && names[0] === name ? undefined : `the outputs are ${names.join(', ')}, not ${name} alone`;
 }
 
-export const noOutputs: Inapplicable = { skip: "the model's metadata names no outputs" };
+export const noOutputs: Inapplicable = { skip: "neither the model's metadata nor a prediction names an output" };
 export const noVersion: Inapplicable = { skip: "the model's metadata names no version" };
 export const noRows: Inapplicable = { skip: 'the inputs of this model are no rows' };

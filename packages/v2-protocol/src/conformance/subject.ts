@@ -16,6 +16,8 @@ export type Subject = {
   /** One that the server named; undefined if it named none. */
   readonly version: string | undefined;
   readonly outputs: readonly TensorMetadata[];
+  /** Of its metadata, or else of a prediction. */
+  readonly outputNames: readonly string[];
   readonly request: InferRequest;
   /** The same request as V1 has it; undefined where its tensors are no rows. */
   readonly v1Body: string | undefined;
@@ -42,15 +44,18 @@ export async function observeSubject(transport: Transport, { model, request }: S
       'inference/invalid',
       `the server does not tell what model "${model}" takes: GET ${modelPath(model)} gives ${await answerText(transport, model)}, and gRPC no more; give a request that it takes`,
     );
+  const prediction = await steadyPrediction(transport, model, asked);
+  const named = known.outputs.length > 0 ? known.outputs : (prediction?.outputs ?? []);
   return {
     model,
     unknownModel: `${model}-that-is-not-there`,
     version: known.version,
     outputs: known.outputs,
+    outputNames: named.map(({ name }) => name),
     request: asked,
     v1Body: v1BodyFor(asked.inputs),
     rows: asked.inputs[0]?.shape[0] ?? 1,
-    prediction: await steadyPrediction(transport, model, asked),
+    prediction,
   };
 }
 

@@ -52,10 +52,10 @@ const asBytes = (answer: HttpAnswer, subject: Subject) =>
   });
 
 const withJsonOutputs: Pick<HttpRule, 'send' | 'check'> = {
-  send: infer((request, { outputs }) =>
-    outputs.length === 0
+  send: infer((request, { outputNames }) =>
+    outputNames.length === 0
       ? noOutputs
-      : { ...request, outputs: outputs.map(({ name }) => ({ name, parameters: { binary_data: false } })) },
+      : { ...request, outputs: outputNames.map((name) => ({ name, parameters: { binary_data: false } })) },
   ),
   check: (answer, subject) =>
     answer.headers[jsonLengthHeader] === undefined ? asBefore(answer, subject) : 'the answer has binary data',
@@ -76,11 +76,11 @@ export const binaryRules: readonly HttpRule[] = [
   }),
   rule('listed-output', 'binary_data', {
     expects: 'a listed output with binary_data is sent as bytes',
-    send: infer((request, { outputs }) => {
-      const [first] = outputs;
+    send: infer((request, { outputNames }) => {
+      const [first] = outputNames;
       return first === undefined
         ? noOutputs
-        : { ...request, outputs: [{ name: first.name, parameters: { binary_data: true } }] };
+        : { ...request, outputs: [{ name: first, parameters: { binary_data: true } }] };
     }),
     check: (answer, subject) =>
       isPrediction(answer, subject, ({ outputs: [first] }) => {

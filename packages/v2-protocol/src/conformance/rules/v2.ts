@@ -188,12 +188,12 @@ const inference: readonly HttpRule[] = [
   }),
   rule('infer-requested-output', 'Request Output', {
     expects: 'only the output that "outputs" lists is answered',
-    send: infer((request, { outputs }) => {
-      const last = outputs.at(-1);
-      return last === undefined ? noOutputs : { ...request, outputs: [{ name: last.name, parameters: {} }] };
+    send: infer((request, { outputNames }) => {
+      const last = outputNames.at(-1);
+      return last === undefined ? noOutputs : { ...request, outputs: [{ name: last, parameters: {} }] };
     }),
     check: (answer, subject) =>
-      isPrediction(answer, subject, (response) => onlyOutput(response, subject.outputs.at(-1)?.name ?? '')),
+      isPrediction(answer, subject, (response) => onlyOutput(response, subject.outputNames.at(-1) ?? '')),
   }),
   rule('infer-parameters', 'Parameters', {
     expects: 'parameters that the server does not know are no error',

@@ -51,6 +51,7 @@ const linuxOnly: readonly Rule[] = [
     instead: 'there is no such directory on macOS',
     allowed: (f) =>
       [
+        'apps/model-server/src/runtimes/onnx/prober.ts',
         'packages/local-cluster/src/node/processes.ts',
         'packages/local-cluster/src/testing/cluster.ts',
         'packages/storage/src/tree.ts',

@@ -29,9 +29,21 @@ export function rulesIn(schema: Schema): readonly Json[] {
   return jsons(schema['x-kubernetes-validations']);
 }
 
+const ruled = new WeakMap<Schema, boolean>();
+
+/** Whether a schema or anything below it has rules: most have none, and their values need no visit. */
+function hasRules(schema: Schema): boolean {
+  const known = ruled.get(schema);
+  if (known !== undefined) return known;
+  const children = [...Object.values(asJson(schema.properties)), schema.additionalProperties, schema.items];
+  const found = rulesIn(schema).length > 0 || children.some((child) => isJson(child) && hasRules(child));
+  ruled.set(schema, found);
+  return found;
+}
+
 /** Asks all rules of the schema about a value that fits the schema. */
 export function checkRules(schema: Schema, value: unknown, old: unknown, path = ''): FieldError[] {
-  if (value === null || value === undefined) return [];
+  if (value === null || value === undefined || !hasRules(schema)) return [];
   const errors = rulesIn(schema).flatMap((rule) => checkRule(schema, rule, value, old, path) ?? []);
   if (Array.isArray(value)) {
     const items = asJson(schema.items);

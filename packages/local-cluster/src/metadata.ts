@@ -1,6 +1,7 @@
 import { type FieldError, fieldError } from './field-errors.ts';
 import { asJson, type Json } from './json.ts';
 import type { Kind } from './kinds.ts';
+import { patternFor } from './schema.ts';
 
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const subdomain = `${label}(\\.${label})*`;
@@ -56,6 +57,6 @@ function checkKey(key: string, field: string): FieldError[] {
 
 function checkForm({ pattern, max, name }: Form, text: string, field: string): FieldError[] {
   if (text.length > max) return [fieldError.invalid(field, text, `must be no more than ${max} bytes`)];
-  if (new RegExp(`^(?:${pattern})$`).test(text)) return [];
+  if (patternFor(`^(?:${pattern})$`).test(text)) return [];
   return [fieldError.invalid(field, text, `${name} must match the regex used for validation, '${pattern}'`)];
 }

@@ -112,7 +112,7 @@ const should = (words: string) => (path: string, shown: string | number, limit: 
 const tooLong = (path: string, _shown: unknown, limit: number) => fieldError.tooLong(path, limit);
 const tooMany = (path: string, count: unknown, limit: number) => fieldError.tooMany(path, Number(count), limit);
 
-const limits: Readonly<Record<string, Limit>> = {
+const limits = Object.entries<Limit>({
   minimum: [number, under, should('be greater than or equal to $')],
   maximum: [number, over, should('be less than or equal to $')],
   multipleOf: [number, (value, limit) => value % limit !== 0, should('be a multiple of $')],
@@ -122,7 +122,7 @@ const limits: Readonly<Record<string, Limit>> = {
   maxItems: [items, over, tooMany],
   minProperties: [fields, under, should('have at least $ properties')],
   maxProperties: [fields, over, tooMany],
-};
+});
 
 const formats: Readonly<Record<string, RegExp>> = {
   'date-time': /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/,
@@ -133,7 +133,7 @@ const formats: Readonly<Record<string, RegExp>> = {
 };
 
 function checkLimits(schema: Schema, value: unknown, path: string): FieldError[] {
-  const errors = Object.entries(limits).flatMap(([keyword, [measure, isBroken, describe]]) => {
+  const errors = limits.flatMap(([keyword, [measure, isBroken, describe]]) => {
     const [limit, measured] = [schema[keyword], measure(value)];
     if (limit === undefined || measured === undefined || !isBroken(measured, Number(limit))) return [];
     return [describe(path, typeof value === 'string' ? value : measured, Number(limit))];

@@ -78,14 +78,12 @@ export function openLogFiles({ api, clock, directory }: Deps): LogFiles {
         const which = previous ? `previous terminated container "${container}"` : `container "${container}"`;
         throw badRequest(`${which} in pod "${pod}" ${previous ? 'not found' : 'is waiting to start'}`);
       }
-      const files = filesOf(folder, instance).filter((file) => existsSync(file));
-      const lines = files.flatMap((file) => readFileSync(file, 'utf8').split('\n').slice(0, -1));
-      return readLines(
-        selectLines(lines, request, clock.now()),
-        follow ? followed.get(path) : undefined,
-        request,
-        signal,
-      );
+      const stored = () => {
+        const files = filesOf(folder, instance).filter((file) => existsSync(file));
+        const lines = files.flatMap((file) => readFileSync(file, 'utf8').split('\n').slice(0, -1));
+        return selectLines(lines, request, clock.now());
+      };
+      return readLines(stored, follow ? followed.get(path) : undefined, request, signal);
     },
   };
 }
@@ -128,8 +126,9 @@ function end(follower: Follower): void {
   follower.wake();
 }
 
+/** Nothing is missed in between: the reader follows from the moment in which it looks at what is stored. */
 async function* readLines(
-  stored: readonly string[],
+  stored: () => readonly string[],
   followers: Set<Follower> | undefined,
   { timestamps }: Request,
   signal: AbortSignal,
@@ -140,7 +139,7 @@ async function* readLines(
   followers?.add(follower);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    for (const line of stored) yield show(line);
+    for (const line of stored()) yield show(line);
     while (!signal.aborted && (follower.queue.length > 0 || !follower.ended)) {
       for (const line of follower.queue.splice(0)) yield show(line);
       if (follower.queue.length > 0 || follower.ended) continue;

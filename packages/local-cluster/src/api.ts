@@ -1,3 +1,7 @@
+import type { ObjectMeta as Meta, OwnerReference } from 'kubernetes-types/meta/v1.js';
+
+export type { OwnerReference };
+
 /** A Kubernetes object as it is stored and served. What is inside depends on its kind. */
 export type KubeObject = {
   readonly apiVersion: string;
@@ -6,30 +10,7 @@ export type KubeObject = {
   readonly [field: string]: unknown;
 };
 
-export type ObjectMeta = {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly uid?: string;
-  readonly resourceVersion?: string;
-  readonly generation?: number;
-  readonly creationTimestamp?: string;
-  readonly deletionTimestamp?: string;
-  readonly deletionGracePeriodSeconds?: number;
-  readonly generateName?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly finalizers?: readonly string[];
-  readonly ownerReferences?: readonly OwnerReference[];
-};
-
-export type OwnerReference = {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller?: boolean;
-  readonly blockOwnerDeletion?: boolean;
-};
+export type ObjectMeta = Readonly<Omit<Meta, 'managedFields' | 'selfLink'>> & { readonly name: string };
 
 /** A resource by its plural name, such as `{ group: 'apps', resource: 'deployments' }`; the core group is ''. */
 export type Resource = { readonly group: string; readonly resource: string };

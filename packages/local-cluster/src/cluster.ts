@@ -40,7 +40,7 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
   const kubeconfigPath = join(dataDirectory, 'kubeconfig');
   const store = openStore({ file: join(dataDirectory, 'cluster.db') });
   const api = createApi({ ...options, store });
-  const adminToken = loadAdminToken(join(dataDirectory, 'admin-token'));
+  const adminToken = store.setting('admin-token', randomBytes(32).toString('base64url'));
   let node: LocalNode | undefined;
   const logs: PodLogs = {
     read(request, signal) {
@@ -52,7 +52,8 @@ export async function startLocalCluster(options: LocalClusterOptions): Promise<L
     const server = await serveSamePort(options.port, kubeconfigPath, (port) =>
       serveApi({ api, clock, logs, adminToken, port }),
     );
-    writePrivate(kubeconfigPath, kubeconfigFor({ ...server, token: adminToken }));
+    writeFileSync(kubeconfigPath, kubeconfigFor({ ...server, token: adminToken }), { mode: 0o600 });
+    chmodSync(kubeconfigPath, 0o600); // it may have been there before
     const workloads = startWorkloads({ ...options, api });
     node = startNode({ ...options, api, tokens: api.tokens, apiAddress: server });
     log.info({ url: server.url, dataDirectory }, 'the local cluster is up');
@@ -92,14 +93,4 @@ async function serveSamePort<T>(
     if (systemCodeOf(error) !== 'EADDRINUSE') throw error;
     return serve(0);
   }
-}
-
-function loadAdminToken(path: string): string {
-  if (!existsSync(path)) writePrivate(path, randomBytes(32).toString('base64url'));
-  return readFileSync(path, 'utf8');
-}
-
-function writePrivate(path: string, text: string): void {
-  writeFileSync(path, text, { mode: 0o600 });
-  chmodSync(path, 0o600); // it may have been there before
 }

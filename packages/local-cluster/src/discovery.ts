@@ -6,12 +6,6 @@ export const version = {
   major: '1',
   minor: '34',
   gitVersion: 'v1.34.0+roundhouse',
-  gitCommit: '',
-  gitTreeState: 'clean',
-  buildDate: '2025-08-27T00:00:00Z',
-  goVersion: '',
-  compiler: '',
-  platform: '',
 };
 
 const changing = ['get', 'patch', 'update'];

@@ -30,6 +30,31 @@ export const isV1 = (route: Route) => route >= routes.v1List && route <= routes.
 export const hasModel = (route: Route) =>
   route === routes.v1Model || route === routes.v1Predict || (route >= routes.v2Model && route !== routes.grpcServer);
 
+/** Where the other protocol has what `route` asks for. */
+export function otherProtocolPath(route: Route, model: string): string {
+  switch (route) {
+    case routes.v1Predict:
+      return `/v2/models/${model}/infer`;
+    case routes.v1Model:
+      return `/v2/models/${model}`;
+    case routes.v2Infer:
+    case routes.grpcInfer:
+      return `/v1/models/${model}:predict`;
+    case routes.v2Model:
+    case routes.v2ModelReady:
+    case routes.grpcModel:
+      return `/v1/models/${model}`;
+    case routes.v1List:
+      return '/v2';
+    case routes.unknown:
+    case routes.v2Server:
+    case routes.v2Live:
+    case routes.v2Ready:
+    case routes.grpcServer:
+      return '/v1/models';
+  }
+}
+
 /** A path taken apart, as offsets into the bytes it was read from. Reused. */
 export class Path {
   route: Route = routes.unknown;

@@ -31,8 +31,9 @@ const [name] = positionals;
 
 if (values.list) {
   for (const each of groupNames) {
-    const { summary, targets } = await groupNamed(each);
-    console.log(`${each.padEnd(14)} ${summary} (${targets.map((target) => target.name).join(', ')})`);
+    const { summary, needs, targets } = await groupNamed(each);
+    const takes = needs === undefined ? '' : `; takes ${needs}`;
+    console.log(`${each.padEnd(14)} ${summary}${takes} (${targets.map((target) => target.name).join(', ')})`);
   }
 } else if (values.help || name === undefined) {
   console.log(`${usage}\n\nNames: ${groupNames.join(', ')}`);

@@ -2,7 +2,7 @@ import { openSync, readFileSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '@roundhouse/base';
 import { openSession, type Session } from './session.ts';
-import { targetsNamed } from './targets.ts';
+import { groupNamed, targetsNamed } from './targets.ts';
 
 /**
  * Runs inputs in a process of its own, which a watcher can end, and whose death tells something. Before each input it writes the
@@ -23,6 +23,7 @@ const { values } = parseArgs({
   },
 });
 const targets = await targetsNamed(values.name ?? '');
+(await groupNamed(values.name!.split('/')[0]!)).prepare?.();
 
 if (values.replay !== undefined) {
   const input = new Uint8Array(readFileSync(values.replay));

@@ -13,4 +13,11 @@ export type Target = {
 };
 
 /** What a folder's `fuzz.ts` exports. */
-export type TargetGroup = { readonly summary: string; readonly targets: readonly Target[] };
+export type TargetGroup = {
+  readonly summary: string;
+  /** What it takes besides Node.js; such a group does not run with the tests. */
+  readonly needs?: string;
+  /** Brings that, before the first input. */
+  prepare?(): void;
+  readonly targets: readonly Target[];
+};

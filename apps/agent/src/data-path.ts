@@ -1,17 +1,21 @@
 import type { Clock, Random } from '@roundhouse/base';
-import type { ServerAddress } from '@roundhouse/dialects';
+import type { Dialect, ServerAddress } from '@roundhouse/dialects';
 import {
   type Answer,
   createRelay,
   type Exchange,
   hasModel,
   isGrpc,
+  isV1,
+  otherProtocolPath,
   type Refusal,
+  type RequestHead,
   type Upstream,
 } from '@roundhouse/http-relay';
 import { type Entry, enter, leave } from './entry.ts';
 import { judge } from './gate.ts';
 import type { Keeper } from './keeper.ts';
+import { createWay } from './way.ts';
 
 export type DataPathDeps = {
   readonly clock: Clock;
@@ -19,6 +23,8 @@ export type DataPathDeps = {
   readonly keeper: Keeper;
   /** Whether models are kept at all. Without, every path that passes is the server's business. */
   readonly keeps: boolean;
+  /** What the server speaks; for one that is not known, `undefined` lets everything be asked. */
+  readonly protocols: Dialect['protocols'] | undefined;
   /** The server did not take a request: look at it. */
   readonly onDoubt: () => void;
   readonly onTraffic: (model: string, failed: boolean) => void;
@@ -42,27 +48,36 @@ const closeMs = 1_000;
 const grpcAttemptsMax = 3;
 const noGrpc: Refusal = { status: 503, reason: 'no-grpc', message: 'the model server takes no gRPC', retryAfterS: 1 };
 
+/** Where the server takes requests. */
+export type ServerPlace = ServerAddress & {
+  /** A unix socket that it may have besides its port. */
+  readonly localSocket?: string | undefined;
+};
+
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
-  { clock, random, keeper, keeps, onDoubt, onTraffic }: DataPathDeps,
+  { clock, random, keeper, keeps, protocols, onDoubt, onTraffic }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
-  { port, socketPath }: ServerAddress,
+  { port, socketPath, localSocket }: ServerPlace,
   grpcPort: number,
 ): Promise<DataPath> {
-  /** Requests that wait, for which model and for which port. The relay bounds their number and their time. */
-  const held = new Map<Exchange, { readonly model: string; readonly to: Upstream }>();
+  /** Requests that wait, for which model and in which protocol. The relay bounds their number and their time. */
+  const held = new Map<Exchange, { readonly model: string; readonly overGrpc: boolean }>();
+  const speaksV1 = protocols?.v1 ?? true;
+  const speaksV2 = protocols?.v2 ?? true;
   const counts = { requests: 0, errors: 0 };
   /** Requests under way. The relay refuses some by itself: those were never ours to count. */
   const underWay = new Set<Exchange>();
   /** Ports of the server that refused a connection, and that it has not been looked at since. */
   const suspects = new Set<Upstream>();
 
-  function answer(model: string, exchange: Exchange, to: Upstream): Answer {
-    if (to === grpcUpstream && exchange.attempt >= grpcAttemptsMax) return noGrpc;
+  function answer(model: string, exchange: Exchange, overGrpc: boolean): Answer {
+    const to = overGrpc ? grpcUpstream : way.upstream;
+    if (overGrpc && exchange.attempt >= grpcAttemptsMax) return noGrpc;
     const verdict = judge(keeps ? model : '', keeper, clock.monotonic());
     if (verdict.kind === 'refuse') return verdict.refusal;
     if (verdict.kind === 'wait' || suspects.has(to)) {
-      held.set(exchange, { model, to });
+      held.set(exchange, { model, overGrpc });
       return 'parked';
     }
     if (exchange.tag === undefined && verdict.entry !== undefined) {
@@ -73,10 +88,10 @@ export async function openDataPath(
   }
 
   function review(isMeant: (model: string) => boolean) {
-    for (const [exchange, { model, to }] of [...held]) {
+    for (const [exchange, { model, overGrpc }] of [...held]) {
       if (!isMeant(model)) continue;
       held.delete(exchange);
-      const next = answer(model, exchange, to);
+      const next = answer(model, exchange, overGrpc);
       if (next !== 'parked') exchange.resume(next);
     }
   }
@@ -87,11 +102,11 @@ export async function openDataPath(
     name: 'roundhouse-agent',
     pick(head, exchange) {
       underWay.add(exchange);
-      const to = isGrpc(head.route) ? grpcUpstream : upstream;
-      return answer(hasModel(head.route) ? head.modelName() : '', exchange, to);
+      if (!(isV1(head.route) ? speaksV1 : speaksV2)) return wrongProtocol(head);
+      return answer(hasModel(head.route) ? head.modelName() : '', exchange, isGrpc(head.route));
     },
     onFailure(from, failure) {
-      if (failure === 'connect') suspects.add(from);
+      if (failure === 'connect' && !way.failed(from)) suspects.add(from);
       if (failure === 'connect' || failure === 'reset') onDoubt();
     },
     onDone(exchange) {
@@ -107,7 +122,9 @@ export async function openDataPath(
     },
   });
   const host = '127.0.0.1';
-  const upstream: Upstream = relay.upstream(socketPath === undefined ? { host, port } : { socketPath });
+  const byPort: Upstream = relay.upstream(socketPath === undefined ? { host, port } : { socketPath });
+  const bySocket = localSocket === undefined ? undefined : relay.upstream({ socketPath: localSocket });
+  const way = createWay(clock, byPort, bySocket);
   const grpcUpstream: Upstream = relay.upstream({ host, port: grpcPort });
   const listening = await relay.listen(listen);
 
@@ -121,9 +138,11 @@ export async function openDataPath(
       request_errors_total: counts.errors,
       requests_in_flight: underWay.size,
       requests_waiting: held.size,
+      server_by_socket: Number(way.isLocal || socketPath !== undefined),
     }),
     modelChanged: (model) => review((name) => name === model),
     serverChanged() {
+      way.serverChanged();
       suspects.clear();
       review(() => true);
     },
@@ -134,4 +153,11 @@ export async function openDataPath(
       cancel();
     },
   };
+}
+
+/** The server does not speak the protocol of this path: the message names the other one's. */
+function wrongProtocol(head: RequestHead): Refusal {
+  const [spoken, path] = [isV1(head.route) ? 'V1' : 'V2', otherProtocolPath(head.route, head.modelName())];
+  const message = `this model server does not speak ${spoken}: use ${isGrpc(head.route) ? 'HTTP and ' : ''}${path}`;
+  return { status: 404, reason: 'wrong-protocol', message };
 }

@@ -23,9 +23,11 @@ describe('an agent beside the embedded server', () => {
   let rig: Rig;
   let child: ChildProcess;
   let port: number;
+  let offersSocket: boolean;
   const startServer = () => {
     const main = join(root, 'apps/model-server/src/main.ts');
-    const args = [main, '--model-dir', rig.path('models'), '--http-port', `${port}`];
+    const socket = ['--socket', rig.path('models/.server.sock')];
+    const args = [main, '--model-dir', rig.path('models'), '--http-port', `${port}`, ...(offersSocket ? socket : [])];
     child = spawn(process.execPath, args, { stdio: 'ignore' });
   };
   const killServer = async () => {
@@ -35,6 +37,7 @@ describe('an agent beside the embedded server', () => {
   beforeEach(async () => {
     rig = await createRig();
     port = await freePort();
+    offersSocket = true;
     startServer();
   });
   afterEach(async () => {
@@ -58,6 +61,11 @@ describe('an agent beside the embedded server', () => {
       const headers = { 'content-type': 'application/json' };
       return await fetch(url, { method: 'POST', headers, body: JSON.stringify(expected.request.v1) });
     };
+    const isLocal = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${agent.opsPort}/metrics`)).text();
+      return /_server_by_socket 1$/m.test(metrics);
+    };
+    await until(isLocal);
     const first = await (await predict()).text();
 
     const numbers: number[] = expected.response.v1.predictions.flat(9);
@@ -71,5 +79,14 @@ describe('an agent beside the embedded server', () => {
     const again = await predict();
 
     expect([again.status, await again.text()]).toEqual([200, first]);
+    await until(isLocal);
+
+    await killServer(); // its socket is left behind, and nobody is there
+    offersSocket = false;
+    startServer();
+    const byPort = await predict();
+
+    expect([byPort.status, await byPort.text()]).toEqual([200, first]);
+    expect(await isLocal()).toBe(false);
   });
 });

@@ -41,6 +41,17 @@ describe('an agent of gRPC', () => {
     expect((await client.failure('RepositoryIndex', Buffer.alloc(0))).code).toBe(status.UNIMPLEMENTED);
   });
 
+  it('beside a server of one protocol names the path of that one', async () => {
+    rig.dialect = 'mlserver';
+    const agent = await rig.startAgent();
+    const url = `http://127.0.0.1:${agent.dataPort}/v1/models/iris:predict`;
+
+    const answer = await fetch(url, { method: 'POST', body: '{}' });
+
+    expect([answer.status, answer.headers.get('x-roundhouse-reason')]).toEqual([404, 'wrong-protocol']);
+    expect(await answer.text()).toContain('/v2/models/iris/infer');
+  });
+
   it('says soon when the server takes no gRPC, and goes on with HTTP', async () => {
     const gone = await grpc.server({});
     gone.stop();

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { dialectFor, type Layout, openModelServer } from '@roundhouse/dialects';
 import { arrange } from './arrange.ts';
@@ -14,6 +15,7 @@ import { createPlainLog } from './plain-log.ts';
 import { createServerWatch } from './server-watch.ts';
 import { followSources } from './sources.ts';
 import { defaultLimits, type FetchModel } from './steps.ts';
+import { isSocketPath, socketName } from './way.ts';
 
 export type Agent = {
   readonly dataPort: number;
@@ -70,8 +72,11 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const host = hostFor(flags.host, config.env.POD_IP);
   let data: DataPath | undefined;
   const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
-  const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], onDoubt: watch.doubt, onTraffic };
-  data = await openDataPath(dataDeps, { host, port: flags.port }, address, flags['component-grpc-port']);
+  // Of a server that is only known to speak V2 we cannot say that it does not speak V1 as well.
+  const protocols = dialect.name === 'v2' ? undefined : dialect.protocols;
+  const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], protocols, onDoubt: watch.doubt, onTraffic };
+  const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
+  data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);
   const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
   const ops = await serveOps(
     {
@@ -127,6 +132,12 @@ function arranged(fetchModel: FetchModel, layout: Layout | undefined): FetchMode
     await arrange(layout, model, directory);
     return got;
   };
+}
+
+/** The embedded server offers a socket in its directory of models. */
+function localSocketFor({ flags }: Config, dialect: string): string | undefined {
+  const path = join(flags['model-dir'], socketName);
+  return dialect === 'embedded' && isSocketPath(path) ? path : undefined;
 }
 
 const aborted = (signal: AbortSignal) =>

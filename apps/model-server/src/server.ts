@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import type { Clock } from '@roundhouse/base';
+import { type Clock, messageOf } from '@roundhouse/base';
 import type { Log } from '@roundhouse/telemetry';
 import { limitsFor } from '@roundhouse/v2-protocol';
 import type { FastifyInstance } from 'fastify';
@@ -47,7 +47,7 @@ export async function startModelServer(given: ServerDeps, config: Config): Promi
   await app.listen({ host: config.host, port: config.httpPort });
   const address = app.server.address();
   const port = typeof address === 'object' && address !== null ? address.port : config.httpPort;
-  const socket = config.socket === undefined ? undefined : await listenOnSocket(app, config.socket);
+  const socket = config.socket === undefined ? undefined : await listenOnSocket(app, config.socket).catch(without);
   const grpc = await openGrpc(deps, config);
   const grpcPort = grpc?.port;
   log.info({ port, grpcPort, socket: config.socket, modelDirectory: config.modelDirectory }, 'model server listens');
@@ -58,6 +58,12 @@ export async function startModelServer(given: ServerDeps, config: Config): Promi
       return endsWithin(clock, closeMsMax, closeAll());
     },
   };
+
+  /** It saves the agent something, and is nothing to fail for: a path may be too long, or its file system without sockets. */
+  function without(error: unknown) {
+    log.warn({ socket: config.socket, problem: messageOf(error) }, 'no unix socket: requests come by the port');
+    return undefined;
+  }
 
   async function closeAll() {
     const socketClosed = new Promise<void>((resolve) =>

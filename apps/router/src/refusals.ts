@@ -1,4 +1,4 @@
-import { isGrpc, isV1, type Refusal, type RequestHead, type Route, routes } from '@roundhouse/http-relay';
+import { isGrpc, isV1, otherProtocolPath, type Refusal, type RequestHead } from '@roundhouse/http-relay';
 import type { Model, Service } from './service.ts';
 
 /** The router's own answers; docs/spec/errors.md lists them. */
@@ -87,28 +87,4 @@ export function wrongProtocol(service: Service, head: RequestHead): Refusal {
     reason: 'wrong-protocol',
     message: `service ${service.key} does not speak ${isV1(head.route) ? 'V1' : 'V2'}: use ${isGrpc(head.route) ? 'HTTP and ' : ''}${path}`,
   };
-}
-
-function otherProtocolPath(route: Route, model: string): string {
-  switch (route) {
-    case routes.v1Predict:
-      return `/v2/models/${model}/infer`;
-    case routes.v1Model:
-      return `/v2/models/${model}`;
-    case routes.v2Infer:
-    case routes.grpcInfer:
-      return `/v1/models/${model}:predict`;
-    case routes.v2Model:
-    case routes.v2ModelReady:
-    case routes.grpcModel:
-      return `/v1/models/${model}`;
-    case routes.v1List:
-      return '/v2';
-    case routes.unknown:
-    case routes.v2Server:
-    case routes.v2Live:
-    case routes.v2Ready:
-    case routes.grpcServer:
-      return '/v1/models';
-  }
 }

@@ -33,6 +33,8 @@ const phases = {
 
 /** A body part up to this size is copied behind its head, so that both go in one write; larger ones are not worth a copy. */
 const joinedSizeMax = 16 * 1024;
+/** Requests sent ahead are read up to here. */
+const aheadSizeMax = 64 * 1024;
 /** What is left of a refused body is read up to here to keep the connection; beyond, closing is cheaper. */
 const skippedSizeMax = 64 * 1024;
 /** A client that still sends after its connection was given up is listened to this long, so that no reset eats our answer. */
@@ -170,8 +172,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
       case phases.answering:
         if (!this.#body.done) this.#readBody(chunk);
         else {
-          this.#keep(chunk);
-          this.#socket.pause(); // one read ahead is all that a client may fill
+          this.#keepAhead(chunk);
         }
         break;
       case phases.skipping:
@@ -192,6 +193,12 @@ export class Client implements Exchange, Timed, Receiver, Closable {
       this.#input = Buffer.concat([this.#input.subarray(this.#inputAt), chunk.subarray(at)]);
       this.#inputAt = 0;
     }
+  }
+
+  /** What is sent ahead is read while it is little, so that a client that goes away meanwhile is noticed. */
+  #keepAhead(chunk: Buffer, at = 0): void {
+    this.#keep(chunk, at);
+    if (this.#input!.length - this.#inputAt >= aheadSizeMax) this.#socket.pause();
   }
 
   #readHeads() {
@@ -279,10 +286,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     const at = this.#runs(chunk, 0);
     if (this.#body.broken) return this.#onBadBody(refusals.body);
     if (this.#body.size > this.bodySizeMax) return this.#onBadBody(refusals.bodySize);
-    if (at < chunk.length) {
-      this.#keep(chunk, at);
-      this.#socket.pause();
-    }
+    if (at < chunk.length) this.#keepAhead(chunk, at);
     const sent = this.#phase !== phases.waiting;
     if (sent && this.#phase === phases.sent) {
       const { deadlines, limits } = this.#core;

@@ -1,6 +1,6 @@
 import { stepClock } from '@roundhouse/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Answer, Exchange, Failure } from './index.ts';
+import type { Answer, Exchange, Failure, RelayOptions } from './index.ts';
 import { createRig, post, type Rig, until } from './testing/rig.ts';
 
 let rig: Rig;
@@ -169,6 +169,52 @@ describe('a client', () => {
     await until(() => upstream.sockets.size === 0);
 
     expect([outcomes, target.inFlight]).toEqual([['client-gone'], 0]);
+  });
+
+  it.each<[string, string, Partial<RelayOptions>]>([
+    ['while it waits', request, { pick: () => 'parked' }],
+    ['with a body on its way', post('/v1/models/a:predict', ['Content-Length: 9'], 'x'), {}],
+    [
+      'while it waits with a body on its way',
+      post('/v1/models/a:predict', ['Content-Length: 9'], 'x'),
+      { pick: () => 'parked' },
+    ],
+    ['with requests sent ahead', request + request + request, {}],
+    ['in the middle of an answer', request.replace('/a:', '/long:'), {}],
+    ['in the middle of an answer, with requests sent ahead', request.replace('/a:', '/long:') + request, {}],
+  ])('that goes away %s frees everything within a second', async (_, text, options) => {
+    const outcomes: (string | undefined)[] = [];
+    const upstream = await rig.net((socket) =>
+      socket.on('data', (chunk) => {
+        if (chunk.includes('long')) socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n');
+      }),
+    );
+    const {
+      port,
+      upstream: target,
+      relay,
+    } = await rig.relay(upstream.port, {
+      ...options,
+      onDone: ({ reason }) => outcomes.push(reason),
+    });
+    const client = await rig.client(port);
+    client.send(text);
+    const isUnderWay = () =>
+      text.includes('long') ? client.text.includes('abc') : relay.stats.parked + upstream.sockets.size === 1;
+    await until(isUnderWay);
+
+    const goneMs = performance.now();
+    client.socket.destroy();
+    await until(
+      () =>
+        relay.stats.connections === 0 &&
+        relay.stats.parked === 0 &&
+        target.inFlight === 0 &&
+        upstream.sockets.size === 0,
+    );
+
+    expect(performance.now() - goneMs).toBeLessThan(1_000);
+    expect(outcomes).toEqual(['client-gone']);
   });
 
   it.each([

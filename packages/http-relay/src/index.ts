@@ -5,6 +5,6 @@ export type { Limits } from './limits.ts';
 export { ModelTable } from './model-table.ts';
 export type { Refusal } from './refusal.ts';
 export { createRelay, type Relay, type RelayOptions, type TlsPort } from './relay.ts';
-export { hasModel, isGrpc, isPrediction, isV1, type Route, routes } from './route.ts';
+export { hasModel, isGrpc, isPrediction, isV1, otherProtocolPath, type Route, routes } from './route.ts';
 export type { TlsIdentity } from './tls.ts';
 export type { Upstream } from './upstream.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RequestHead } from './request-head.ts';
+import { routes } from './route.ts';
 
 const head = new RequestHead();
 
@@ -99,6 +100,17 @@ describe('RequestHead', () => {
 
     expect(head.classify(0)).toBe(wellFormed);
     if (wellFormed) expect(head.route).toBe(route);
+  });
+
+  it('takes dots and what holds a colon for no model, escaped or not', () => {
+    for (const name of ['%2e%2e', '.%2E', '%2e', 'iris%3Apredict']) {
+      const head = new RequestHead();
+      const bytes = Buffer.from(`GET /v2/models/${name}/ready HTTP/1.1\r\nHost: a\r\n\r\n`);
+      head.parse(bytes, 0, bytes.length);
+      head.classify(0);
+
+      expect(head.route).toBe(routes.unknown);
+    }
   });
 
   it('asks for more as long as nothing is wrong, byte by byte', () => {

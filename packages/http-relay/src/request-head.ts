@@ -14,7 +14,7 @@ import {
   startsWith,
 } from './bytes.ts';
 import { bad, Fields, known, notImplemented, tooLarge, wrongVersion } from './fields.ts';
-import { hasModel, Path, type Route, routes } from './route.ts';
+import { hasModel, isDots, Path, type Route, routes } from './route.ts';
 
 /** Bytes of one head, request or answer: what uvicorn (64 KiB) and Node.js (16 KiB) take lies around it. */
 export const headSizeMax = 32 * 1024;
@@ -256,6 +256,7 @@ export class RequestHead {
       }
       this.#decoded[length++] = byte;
     }
+    if (isDots(this.#decoded, 0, length)) this.route = routes.unknown;
     this.modelBytes = this.#decoded;
     this.modelStart = 0;
     this.modelEnd = length;

@@ -1,4 +1,4 @@
-import { COLON, equals, equalsLower, PERCENT, SLASH, startsWith } from './bytes.ts';
+import { COLON, equals, PERCENT, SLASH, startsWith } from './bytes.ts';
 
 /**
  * What may pass. Everything that is not on this list is answered 404 here: loading, unloading, the repository index, shared
@@ -30,6 +30,31 @@ export const isV1 = (route: Route) => route >= routes.v1List && route <= routes.
 export const hasModel = (route: Route) =>
   route === routes.v1Model || route === routes.v1Predict || (route >= routes.v2Model && route !== routes.grpcServer);
 
+/** Where the other protocol has what `route` asks for. */
+export function otherProtocolPath(route: Route, model: string): string {
+  switch (route) {
+    case routes.v1Predict:
+      return `/v2/models/${model}/infer`;
+    case routes.v1Model:
+      return `/v2/models/${model}`;
+    case routes.v2Infer:
+    case routes.grpcInfer:
+      return `/v1/models/${model}:predict`;
+    case routes.v2Model:
+    case routes.v2ModelReady:
+    case routes.grpcModel:
+      return `/v1/models/${model}`;
+    case routes.v1List:
+      return '/v2';
+    case routes.unknown:
+    case routes.v2Server:
+    case routes.v2Live:
+    case routes.v2Ready:
+    case routes.grpcServer:
+      return '/v1/models';
+  }
+}
+
 /** A path taken apart, as offsets into the bytes it was read from. Reused. */
 export class Path {
   route: Route = routes.unknown;
@@ -58,7 +83,7 @@ export class Path {
     if (end - start > 8 && equals(bytes, end - 8, end, ':predict')) {
       nameEnd = end - 8;
       predict = true;
-    } else if (end - start > 10 && bytes[end - 10] === PERCENT && equalsLower(bytes, end - 9, end, '3apredict')) {
+    } else if (end - start > 10 && equals(bytes, end - 7, end, 'predict') && isEscapedColon(bytes, end - 10)) {
       nameEnd = end - 10;
       predict = true;
       this.escaped = true;
@@ -77,7 +102,8 @@ export class Path {
     if (end - i > 10 && startsWith(bytes, i, '/versions/')) {
       const version = i + 10;
       i = segmentEnd(bytes, version, end);
-      if (i === version || bytes.subarray(version, i).includes(PERCENT)) return routes.unknown;
+      const isVersion = i > version && !isDots(bytes, version, i) && !bytes.subarray(version, i).includes(PERCENT);
+      if (!isVersion) return routes.unknown;
     }
     if (i === end) return routes.v2Model;
     if (equals(bytes, i, end, '/infer')) return routes.v2Infer;
@@ -85,7 +111,7 @@ export class Path {
   }
 
   #name(bytes: Uint8Array, start: number, end: number): boolean {
-    if (start >= end) return false;
+    if (start >= end || isDots(bytes, start, end)) return false;
     for (let i = start; i < end; i++) {
       if (bytes[i] === PERCENT) this.escaped = true;
       else if (bytes[i] === SLASH || bytes[i] === COLON) return false; // another verb than :predict, or a deeper path
@@ -95,6 +121,13 @@ export class Path {
     return true;
   }
 }
+
+/** `.` and `..`, which some servers take as steps in a path: RFC 3986 5.2.4. */
+export const isDots = (bytes: Uint8Array, start: number, end: number) =>
+  equals(bytes, start, end, '.') || equals(bytes, start, end, '..');
+
+const isEscapedColon = (bytes: Uint8Array, at: number) =>
+  bytes[at] === PERCENT && bytes[at + 1] === 0x33 && (bytes[at + 2]! | 0x20) === 0x61;
 
 function segmentEnd(bytes: Uint8Array, at: number, end: number): number {
   let i = at;

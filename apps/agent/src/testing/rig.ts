@@ -34,6 +34,8 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
 
   const rig = {
     server: server as FakeModelServer,
+    /** Kind of model server that agents are told of. */
+    dialect: 'embedded',
     path,
     /** The newest stream. */
     get session(): AgentSession | undefined {
@@ -74,6 +76,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
       const parsed = parseConfig(
         {
           POD_IP: '127.0.0.1',
+          ROUNDHOUSE_DIALECT: rig.dialect,
           INFERENCE_SERVICE_NAME: 'shop',
           ...(control !== undefined && { ROUNDHOUSE_CONTROL_ADDRESS: `127.0.0.1:${control.port}` }),
           ROUNDHOUSE_CONTROL_SERVER_NAME: serverName,

@@ -24,7 +24,10 @@ const builtInRuntimeSpec = {
     {
       name: serverContainerName,
       image: 'roundhouse/model-server:0.1.0',
-      args: ['--model-dir', '/mnt/models', '--http-port', '8080', '--grpc-port', '9000'],
+      args: [
+        ...['--model-dir', '/mnt/models', '--http-port', '8080', '--grpc-port', '9000'],
+        ...['--socket', '/mnt/models/.server.sock'],
+      ],
       ports: [
         { name: 'http', containerPort: 8080, protocol: 'TCP' },
         { name: 'grpc', containerPort: 9000, protocol: 'TCP' },

@@ -86,6 +86,10 @@ describe('a client that attacks', () => {
       'resets what it opens, rapidly',
       many(1_100, (n) => Buffer.concat([headers(n * 2 + 1), frame(3, 0, n * 2 + 1, uint32(8))])),
     ],
+    [
+      'has us reset what it opens, rapidly',
+      many(1_100, (n) => Buffer.concat([headers(n * 2 + 1), frame(frames.windowUpdate, 0, n * 2 + 1, uint32(0))])),
+    ],
     ['floods with settings', many(1_100, () => settings)],
     ['floods with pings', many(1_100, () => ping)],
     ['floods with empty data', Buffer.concat([headers(1), many(1_100, () => frame(frames.data, 0, 1))])],

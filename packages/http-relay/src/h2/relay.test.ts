@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Upstream } from '../index.ts';
+import { until } from '../testing/rig.ts';
 import { createRig, type GrpcRig, metadata, request, status } from './testing/rig.ts';
 
 let rig: GrpcRig;
@@ -59,6 +60,54 @@ describe('a relay of gRPC', () => {
     expect(asked).toEqual(['rose', 'tulip', 'lily']);
     expect(failure).toMatchObject({ code: status.UNIMPLEMENTED, details: expect.stringContaining('compressed') });
     expect(failure.metadata.get('x-roundhouse-reason')).toEqual(['model-hidden']);
+  });
+
+  it('holds a head back until a message names the model, unless the metadata does', async () => {
+    const server = await rig.server({});
+    const asked: string[] = [];
+    const made = await rig.relay(server.port, {
+      pick(head) {
+        asked.push(head.modelName());
+        return made.upstream;
+      },
+    });
+    const client = rig.grpc(made.port);
+    const [silent, named] = [client.stream(), client.stream(metadata({ 'mm-model-id': 'rose' }))];
+    for (const call of [silent, named]) call.on('error', () => {});
+    const answers: Buffer[] = [];
+    silent.on('data', (message: Buffer) => answers.push(message));
+
+    await until(() => asked.length === 1); // only the one with a name has gone on
+    expect([asked, made.upstream.inFlight]).toEqual([['rose'], 1]);
+    silent.write(request('iris'));
+    await until(() => answers.length === 1);
+
+    expect(asked).toEqual(['rose', 'iris']);
+    silent.cancel();
+    named.cancel();
+    await until(() => made.upstream.inFlight === 0);
+  });
+
+  it('keeps a stream where its first message took it, whatever later ones name', async () => {
+    const server = await rig.server({});
+    const asked: string[] = [];
+    const made = await rig.relay(server.port, {
+      pick(head) {
+        asked.push(head.modelName());
+        return made.upstream;
+      },
+    });
+    const call = rig.grpc(made.port).stream();
+    const answers: string[] = [];
+    const ended = new Promise<void>((resolve) => call.on('end', resolve));
+    call.on('data', (message: Buffer) => answers.push(message.toString('latin1', 2)));
+
+    for (const model of ['iris', 'rose', 'iris', 'tulip']) call.write(request(model));
+    call.end();
+    await ended;
+
+    expect(asked).toEqual(['iris']);
+    expect(answers).toEqual(['iris', 'rose', 'iris', 'tulip']);
   });
 
   it.each([

@@ -78,7 +78,7 @@ export abstract class Session implements FrameReceiver, Timed {
   protected abstract onGoaway(lastId: number): void;
   /** A stream is over. */
   protected abstract onForgotten(): void;
-  /** The other side has reset a stream. Returns false when it does so too often. */
+  /** A stream was reset because the other side wanted it, or broke a rule. Returns false when that is too often. */
   protected abstract mayReset(): boolean;
 
   get blocked(): boolean {
@@ -168,6 +168,8 @@ export abstract class Session implements FrameReceiver, Timed {
   #break(side: Side, code: number): boolean {
     side.reset(code);
     side.owner.onReset(side, code, false);
+    // Whoever has us reset its streams costs as much as who resets them itself (CVE-2025-8671).
+    if (!this.mayReset()) return this.fail(codes.calm);
     return !this.closed;
   }
 

@@ -5,13 +5,19 @@ const boxSize = 64 * 1024;
 /** Buffers kept for the next turn; more are in use only while sockets are slow. */
 const spareMax = 16;
 
-/** Gathers what is written during one turn of the event loop, so that each connection gets it in one write. */
+/** Something that gathers what is to be written. */
+type Flushable = { flush(): void };
+
+/**
+ * Gathers what is written during one turn of the event loop: each connection gets it in one write, and all writes come in a row. A
+ * write wakes the process that waits for it; what follows before it has dealt with the first costs no other wake-up.
+ */
 export class Turn {
-  #dirty: Outbox[] = [];
+  #dirty: Flushable[] = [];
   readonly #spare: Buffer[] = [];
 
   /** `outbox` has something to flush at the turn's end. */
-  add(outbox: Outbox): void {
+  add(outbox: Flushable): void {
     if (this.#dirty.push(outbox) === 1) setImmediate(this.#end);
   }
 

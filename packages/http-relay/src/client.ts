@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
+import { giveBox, takeBox } from './boxes.ts';
 import { startsWith } from './bytes.ts';
 import type { ClientSocket } from './client-socket.ts';
 import type { Closable, Core } from './core.ts';
@@ -187,12 +188,11 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   }
 
   room(): Buffer | undefined {
-    const { turn } = this.#core;
     const streams =
       this.#body.left > copiedSizeMax && (this.#phase === phases.sent || this.#phase === phases.answering);
-    if (streams) this.#room ??= turn.take();
+    if (streams) this.#room ??= takeBox();
     else if (this.#room !== undefined) {
-      turn.give(this.#room);
+      giveBox(this.#room);
       this.#room = undefined;
     }
     return this.#room;

@@ -1,8 +1,12 @@
+import type { Reader } from './inbound.ts';
+
 /** What a `Client` needs of its connection: a socket of node:net or node:tls, or one stream of an HTTP/2 connection. */
 export type ClientSocket = {
   readonly remoteAddress?: string | undefined;
   /** Of what was written, bytes that are still referred to. */
   readonly writableLength: number;
+  /** Where there is none, it says `data`. */
+  readBy?(reader: Reader): void;
   write(part: Uint8Array | string): boolean;
   pause(): unknown;
   resume(): unknown;

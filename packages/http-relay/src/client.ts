@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
+import { giveBox, takeBox } from './boxes.ts';
 import { startsWith } from './bytes.ts';
 import type { ClientSocket } from './client-socket.ts';
 import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Failure, refusalFor } from './failure.ts';
+import type { Reader } from './inbound.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
 import { chunkedBody, methods } from './request-head.ts';
 import { untilClose } from './response-head.ts';
@@ -42,6 +44,14 @@ const lingerMs = 2_000;
 const lingerSizeMax = 1024 * 1024;
 /** Interim answers (100, 103) of one request. */
 const interimMax = 8;
+/**
+ * With fewer requests under way, each is written at once: there is nothing that would come in the same turn. With more, those of
+ * a turn are written in a row.
+ */
+const rowMin = 4;
+/** Bodies of which more is to come than this are read into memory of their own, which goes on without a copy. */
+const copiedSizeMax = 64 * 1024;
+
 /** Attempts of one request, connections refused included: far more than a wait of 30 s with back-off needs. */
 const attemptsMax = 64;
 
@@ -54,7 +64,7 @@ const none: readonly Upstream[] = [];
 const modes = { asIs: 0, dataOnly: 1, encode: 2 } as const;
 
 /** One client connection and the one request that it has at a time. */
-export class Client implements Exchange, Timed, Receiver, Closable {
+export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   tag: unknown;
   attempt = 0;
   tried: readonly Upstream[] = none;
@@ -115,6 +125,10 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   #mode: number = modes.asIs;
   #reusable = false;
   #blocked = false;
+  /** A whole answer that goes out at the end of this turn. */
+  #pending: Buffer | undefined;
+  /** What the body is read into. */
+  #room: Buffer | undefined;
   #lingered = 0;
 
   constructor(core: Core, socket: ClientSocket) {
@@ -122,8 +136,9 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#socket = socket;
     this.deadlineMs = core.deadlines.in(core.limits.idleTimeoutMs);
     core.deadlines.add(this);
+    if (socket.readBy === undefined) socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    else socket.readBy(this);
     socket
-      .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('drain', () => this.#onDrain())
       .on('end', () => this.#onEnd())
       .on('error', () => {}) // `close` follows
@@ -152,7 +167,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#phase = phases.lingering;
     this.deadlineMs = this.#core.deadlines.in(lingerMs);
     this.#socket.resume(); // to see its end
-    this.#socket.end();
+    this.#out.end();
   }
 
   destroy(): void {
@@ -160,6 +175,30 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 
   // ---- what the client sends
+
+  onRead(bytes: Buffer, size: number): void {
+    if (bytes === this.#room) {
+      this.#onData(size === bytes.length ? bytes : bytes.subarray(0, size));
+      const { socket } = this.#connection ?? {};
+      const isFree = socket?.writableLength === 0 && this.#held.length === 0 && this.#input === undefined;
+      if (!isFree) this.#room = undefined; // somebody still needs what is in it
+    } else {
+      const chunk = Buffer.allocUnsafe(size);
+      bytes.copy(chunk, 0, 0, size);
+      this.#onData(chunk);
+    }
+  }
+
+  room(): Buffer | undefined {
+    const streams =
+      this.#body.left > copiedSizeMax && (this.#phase === phases.sent || this.#phase === phases.answering);
+    if (streams) this.#room ??= takeBox();
+    else if (this.#room !== undefined) {
+      giveBox(this.#room);
+      this.#room = undefined;
+    }
+    return this.#room;
+  }
 
   #onData(chunk: Buffer): void {
     switch (this.#phase) {
@@ -229,13 +268,14 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#input = undefined;
     this.#onClose();
     const socket = this.#socket as Socket; // a stream of HTTP/2 begins otherwise
-    socket.removeAllListeners();
+    socket.removeAllListeners('data'); // what else it says means nothing here any more
     this.#core.openHttp2(socket, bytes);
   }
 
   #begin(bytes: Buffer, start: number, end: number) {
     const { head, clock } = this.#core;
     this.startedMs = clock.monotonic();
+    this.#core.underWay++;
     this.deadlineMs = Number.POSITIVE_INFINITY;
     this.tag = this.upstream = this.reason = undefined;
     this.attempt = this.status = this.#interim = this.#parkedUntilMs = 0;
@@ -407,13 +447,17 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#core.head.classify(this.#pathCut);
   }
 
-  #send(connection: UpstreamConnection): void {
+  #send(connection: UpstreamConnection) {
     this.#readAgain();
     const { head, limits, deadlines } = this.#core;
     const { socket } = connection;
     const joined = this.#bodyEnd - this.#bodyStart <= joinedSizeMax;
     this.#phase = phases.sent;
     if (this.#timed) this.#sentMs = this.#core.clock.monotonic();
+    if (joined && this.#body.done && this.#held.length === 0 && this.#core.underWay >= rowMin) {
+      this.deadlineMs = deadlines.in(this.responseTimeoutMs);
+      return connection.sendSoon(splicedRequest(head, this.#addedLines(), this, this.#bodyStart, this.#bodyEnd));
+    }
     if (!joined || this.#held.length > 0) socket.cork();
     let flowing = socket.write(
       splicedRequest(head, this.#addedLines(), this, this.#bodyStart, joined ? this.#bodyEnd : this.#bodyStart),
@@ -513,7 +557,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
       if (headEnd < 0 || responseHead.status === 101) return this.#broken();
       if (responseHead.status >= 200) return this.#final(connection, bytes, headEnd, end);
       if (++this.#interim > interimMax) return this.#broken();
-      if (!this.#http10) this.#socket.write(splicedResponse(responseHead, untilClose, persistence.implied, '', 0, 0));
+      if (!this.#http10) this.#out.write(splicedResponse(responseHead, untilClose, persistence.implied, '', 0, 0));
       this.#partialHead = undefined;
       at = headEnd;
     }
@@ -545,7 +589,9 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
     const announced = head.status === 204 || endless ? untilClose : this.#announced(head.bodyLength, bodyless);
     const own = this.#answerLines(head.hasRequestId);
-    this.#write(splicedResponse(head, announced, this.#persistence(), own, at, joins ? first : at));
+    const spliced = splicedResponse(head, announced, this.#persistence(), own, at, joins ? first : at);
+    if (this.#answer.done && joins && this.#core.underWay >= rowMin) this.#writeSoon(spliced);
+    else this.#write(spliced);
     if (!joins && first > at && this.#answer.kept) this.#writeShared(connection, bytes, at, first);
     return this.#answerBody(connection, bytes, first, end);
   }
@@ -608,14 +654,33 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 
   #writeShared(connection: UpstreamConnection, bytes: Buffer, start: number, end: number): void {
-    if (this.#mode === modes.encode) this.#socket.write(`${(end - start).toString(16)}\r\n`);
+    if (this.#mode === modes.encode) this.#out.write(`${(end - start).toString(16)}\r\n`);
     this.#write(bytes.subarray(start, end));
     if (this.#mode === modes.encode) this.#write(Buffer.from('\r\n'));
     if (this.#socket.writableLength > 0) connection.retained = true;
   }
 
   #write(part: Buffer): void {
-    if (!this.#socket.write(part)) this.#blocked = true;
+    if (!this.#out.write(part)) this.#blocked = true;
+  }
+
+  #writeSoon(answer: Buffer): void {
+    this.flush();
+    this.#pending = answer;
+    this.#core.turn.add(this);
+  }
+
+  flush(): void {
+    const answer = this.#pending;
+    if (answer === undefined) return;
+    this.#pending = undefined;
+    if (!this.#socket.write(answer)) this.#blocked = true;
+  }
+
+  /** The socket, for what comes behind an answer that waits for the end of this turn. */
+  get #out(): ClientSocket {
+    this.flush();
+    return this.#socket;
   }
 
   #onDrain(): void {
@@ -626,8 +691,8 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   }
 
   #endAnswer(): void {
-    if (this.#mode === modes.encode) this.#socket.write('0\r\n\r\n');
-    else if (this.#answer.tail !== undefined && this.#mode === modes.asIs) this.#socket.write(this.#answer.tail);
+    if (this.#mode === modes.encode) this.#out.write('0\r\n\r\n');
+    else if (this.#answer.tail !== undefined && this.#mode === modes.asIs) this.#out.write(this.#answer.tail);
     this.#release(this.#reusable && this.#body.done);
     this.#finish();
   }
@@ -640,19 +705,20 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.status = refusal.status;
     this.reason = refusal.reason;
     if (this.#core.closing || this.#body.broken || this.#body.left > skippedSizeMax) this.#keepAlive = false;
-    this.#socket.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless, this.#answerLines(false)));
+    this.#out.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless, this.#answerLines(false)));
     this.#finish();
   }
 
   /** A head that could not be read: there is no request, and what follows it means nothing. */
   #refuseUnread(refusal: Refusal): void {
-    this.#socket.write(renderedRefusal(refusal, persistence.close, false));
+    this.#out.write(renderedRefusal(refusal, persistence.close, false));
     this.end();
   }
 
   #finish() {
     this.#unpark();
     this.#forget();
+    this.#core.underWay--;
     this.#core.picker.onDone?.(this);
     this.upstream = undefined;
     this.tried = none;
@@ -678,7 +744,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
   #fail(reason: string): void {
     this.reason = reason;
     this.#close();
-    this.#socket.resetAndDestroy();
+    this.#out.resetAndDestroy();
   }
 
   #close(): void {
@@ -689,6 +755,7 @@ export class Client implements Exchange, Timed, Receiver, Closable {
     this.#unpark();
     this.#release(false);
     this.#forget();
+    this.#core.underWay--;
     this.#core.picker.onDone?.(this);
   }
 

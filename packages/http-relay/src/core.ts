@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '@roundhouse/base';
 import type { Deadlines } from './deadlines.ts';
 import type { Picker } from './exchange.ts';
+import type { Turn } from './h2/outbox.ts';
 import type { GrpcHead } from './h2/pick-head.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
@@ -37,6 +38,9 @@ export type Core = {
   /** Our name in `via` and `server-timing`. */
   readonly name: string;
   readonly clients: Set<Closable>;
+  readonly turn: Turn;
+  /** Requests over HTTP/1.1 that have begun. */
+  underWay: number;
   closing: boolean;
   /** Requests that wait in `pick`'s name. */
   parked: number;

@@ -10,6 +10,7 @@ import { DownstreamSession } from './h2/downstream-session.ts';
 import { Turn } from './h2/outbox.ts';
 import { GrpcHead } from './h2/pick-head.ts';
 import { Pool } from './h2/pool.ts';
+import { Inbound } from './inbound.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { ResponseHead } from './response-head.ts';
@@ -74,6 +75,8 @@ export function createRelay(options: RelayOptions): Relay {
     clients: new Set(),
     closing: false,
     parked: 0,
+    underWay: 0,
+    turn,
     openHttp2: (socket, first) => new DownstreamSession({ deadlines, limits, turn }, core, socket, first),
     nextRequestId: () => `${prefix}-${(requests++).toString(36)}`,
   };
@@ -90,6 +93,8 @@ export function createRelay(options: RelayOptions): Relay {
     if (core.closing) socket.destroy();
     else core.clients.add(new Client(core, socket));
   };
+  const inbound = new Inbound();
+  const plain = (socket: Socket) => accept(inbound.open(socket));
 
   return {
     upstream(address) {
@@ -97,7 +102,9 @@ export function createRelay(options: RelayOptions): Relay {
       pools.add(pool);
       return new Upstream(core, address, pool);
     },
-    listen: async (address) => ({ port: await open(createServer({ noDelay: true }, accept), address) }),
+    listen: async (address) => ({
+      port: await open(createServer({ noDelay: true, pauseOnConnect: true }, plain), address),
+    }),
     async listenTls(address, identity) {
       const listener = createTlsListener(identity, limits, {
         onHttp1: accept,

@@ -18,29 +18,47 @@ const predict = Buffer.from(':predict');
 const addedMax = 512;
 
 /**
- * Builds one message at a time: pieces of what came, and what we add, copied into one buffer that is written at once.
+ * Messages are built behind each other in one piece of memory: making one for each costs as much as filling it. No larger than this,
+ * since one message that a slow client leaves unread keeps all of it.
+ */
+const arenaSize = 16 * 1024;
+
+/**
+ * Builds one message at a time: pieces of what came, and what we add, copied behind each other and written at once.
  * `begin` with the room needed, then append, then `take`.
  */
 class Splice {
-  #out = Buffer.alloc(0);
+  #out = Buffer.allocUnsafeSlow(arenaSize);
+  #start = 0;
   #at = 0;
 
   begin(room: number): void {
-    this.#out = Buffer.allocUnsafe(room);
-    this.#at = 0;
+    // What was taken may still be on its way out, so it is never written over: used-up memory is left to the collector.
+    if (room > this.#out.length - this.#at) {
+      this.#out = Buffer.allocUnsafeSlow(Math.max(room, arenaSize));
+      this.#at = 0;
+    }
+    this.#start = this.#at;
   }
 
-  bytes(from: Uint8Array, start = 0, end = from.length): void {
-    this.#out.set(start === 0 && end === from.length ? from : from.subarray(start, end), this.#at);
+  bytes(from: Buffer, start = 0, end = from.length): void {
+    from.copy(this.#out, this.#at, start, end);
     this.#at += end - start;
   }
 
-  number(value: number): void {
-    this.#at += this.#out.write(String(value), this.#at, 'latin1');
+  /** ASCII, and short: a call into Node.js costs more than a few stores. */
+  text(value: string): void {
+    for (let i = 0; i < value.length; i++) this.#out[this.#at++] = value.charCodeAt(i);
   }
 
-  text(value: string): void {
-    this.#at += this.#out.write(value, this.#at, 'latin1');
+  number(value: number): void {
+    let scale = 1;
+    while (scale * 10 <= value) scale *= 10;
+    for (let left = value; scale >= 1; scale /= 10) {
+      const digit = Math.floor(left / scale);
+      this.#out[this.#at++] = 0x30 + digit;
+      left -= digit * scale;
+    }
   }
 
   endLine(): void {
@@ -76,9 +94,9 @@ class Splice {
     }
   }
 
-  /** What was built. The buffer is the caller's. */
+  /** What was built. It stays as it is. */
   take(): Buffer {
-    return this.#out.subarray(0, this.#at);
+    return this.#out.subarray(this.#start, this.#at);
   }
 }
 

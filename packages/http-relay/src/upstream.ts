@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { Address } from './address.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
+import type { Turn } from './h2/outbox.ts';
 import type { Pool } from './h2/pool.ts';
 import type { Limits } from './limits.ts';
 
@@ -17,7 +18,7 @@ export type Receiver = {
   onUpstreamClosed(failed: boolean): void;
 };
 
-export type UpstreamDeps = { readonly deadlines: Deadlines; readonly limits: Limits };
+export type UpstreamDeps = { readonly deadlines: Deadlines; readonly limits: Limits; readonly turn: Turn };
 
 /** Where requests can go: a replica, or the model server in the pod. Holds the connections to it. */
 export class Upstream {
@@ -114,9 +115,11 @@ export class UpstreamConnection implements Timed {
   deadlineMs: number;
   place = -1;
   #buffer = Buffer.allocUnsafeSlow(readSize);
+  readonly #turn: Turn;
+  #pending: Buffer | undefined;
 
   constructor(
-    { deadlines, limits }: UpstreamDeps,
+    { deadlines, limits, turn }: UpstreamDeps,
     address: Address,
     onClosed: (connection: UpstreamConnection) => void,
   ) {
@@ -132,6 +135,7 @@ export class UpstreamConnection implements Timed {
             autoSelectFamily: false,
             onread,
           });
+    this.#turn = turn;
     this.deadlineMs = deadlines.in(limits.connectTimeoutMs);
     deadlines.add(this);
     let failed = false;
@@ -154,6 +158,18 @@ export class UpstreamConnection implements Timed {
       })
       .on('end', () => this.socket.destroy())
       .on('close', closed);
+  }
+
+  /** Sends a whole request at the end of this turn. Nothing else is written before its answer has come. */
+  sendSoon(request: Buffer): void {
+    this.#pending = request;
+    this.#turn.add(this);
+  }
+
+  flush(): void {
+    const request = this.#pending;
+    this.#pending = undefined;
+    if (request !== undefined && !this.socket.destroyed) this.socket.write(request);
   }
 
   onDeadline(): void {

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net';
 import type { Closable, Core } from '../core.ts';
+import type { ReadableSocket, Reader } from '../inbound.ts';
 import { Allowance } from './allowance.ts';
 import { Field } from './field.ts';
 import { codes, preface } from './frames.ts';
@@ -16,14 +16,14 @@ const resets = { max: 1_000, perSecond: 33 } as const;
 const lingerMs = 2_000;
 
 /** A client's connection, and the requests on it: gRPC, or HTTP that goes on as HTTP/1.1. */
-export class DownstreamSession extends Session implements Closable {
+export class DownstreamSession extends Session implements Closable, Reader {
   readonly core: Core;
   readonly #added: readonly Field[];
   readonly #resets: Allowance;
   #greeted = 0;
 
   /** `first`: what came before it was known that the client speaks HTTP/2; may be empty. */
-  constructor(deps: SessionDeps, core: Core, socket: Socket, first: Buffer) {
+  constructor(deps: SessionDeps, core: Core, socket: ReadableSocket, first: Buffer) {
     super(deps, socket);
     this.core = core;
     this.#resets = new Allowance(resets.max, resets.perSecond, deps.deadlines.nowMs);
@@ -33,14 +33,15 @@ export class DownstreamSession extends Session implements Closable {
     }
     core.clients.add(this);
     this.deadlineMs = deps.deadlines.in(deps.limits.idleTimeoutMs);
+    if (socket.readBy === undefined) socket.on('data', (chunk: Buffer) => this.onRead(chunk, chunk.length));
+    else socket.readBy(this);
     socket
-      .on('data', (chunk: Buffer) => this.#onChunk(chunk))
       .on('drain', () => this.onDrain())
       .on('error', () => {}) // `close` follows
       .on('end', () => socket.destroy())
       .on('close', () => this.#onClose());
     this.hello([[3, streamsMax]]);
-    if (first.length > 0) this.#onChunk(first);
+    if (first.length > 0) this.onRead(first, first.length);
   }
 
   get remoteAddress(): string | undefined {
@@ -98,13 +99,16 @@ export class DownstreamSession extends Session implements Closable {
     if (this.draining) this.finish();
   }
 
-  #onChunk(chunk: Buffer) {
+  onRead(bytes: Buffer, size: number) {
     let at = 0;
-    while (this.#greeted < preface.length && at < chunk.length) {
-      if (chunk[at++] !== preface.charCodeAt(this.#greeted++)) return void this.fail(codes.protocol);
+    while (this.#greeted < preface.length && at < size) {
+      if (bytes[at++] !== preface.charCodeAt(this.#greeted++)) return void this.fail(codes.protocol);
     }
-    if (at < chunk.length) this.read(chunk, at, chunk.length);
+    if (at < size) this.read(bytes, at, size);
   }
+
+  /** What is passed on is copied: it needs no memory of its own. */
+  room(): undefined {}
 
   #onClose(): void {
     this.core.clients.delete(this);

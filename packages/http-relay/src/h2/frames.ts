@@ -41,12 +41,19 @@ export type FrameReceiver = {
   onFrameTooLarge(): void;
 };
 
-/** Cuts what comes into frames. Copies only a frame that a read has cut in two. */
+/**
+ * Cuts what comes into frames. Of a frame that a read has cut in two the first part is copied, but for data: its parts are handed on as
+ * frames of their own, of which the last has the flags.
+ */
 export class FrameReader {
   readonly #receiver: FrameReceiver;
   /** The beginning of a frame: first its head, then as large as the whole frame. */
   #partial: Buffer | undefined;
   #have = 0;
+  /** Bytes to come of the data that was begun, its flags and its stream. */
+  #rest = 0;
+  #restFlags = 0;
+  #restId = 0;
 
   constructor(receiver: FrameReceiver) {
     this.#receiver = receiver;
@@ -60,11 +67,19 @@ export class FrameReader {
       if (at < 0) return false;
       if (at === end && this.#partial !== undefined) return true;
     }
+    if (this.#rest > 0 && at < end) {
+      const part = Math.min(this.#rest, end - at);
+      if (!this.#data(bytes, at, at + part)) return false;
+      at += part;
+    }
     while (end - at >= frameHeadSize) {
       const payload = at + frameHeadSize;
       const size = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
       if (size > frameSizeMax) return this.#tooLarge();
-      if (end - payload < size) break;
+      if (end - payload < size) {
+        if (!this.#begin(bytes, at, size)) break;
+        return end === payload || this.#data(bytes, payload, end);
+      }
       if (!this.#deliver(bytes, at, payload + size)) return false;
       at = payload + size;
     }
@@ -91,14 +106,31 @@ export class FrameReader {
       this.#partial = undefined;
       return this.#deliver(partial, 0, whole) ? at + part : -1;
     }
+    if (this.#begin(partial, 0, whole - frameHeadSize)) {
+      this.#partial = undefined;
+      return at + part;
+    }
     this.#partial = Buffer.allocUnsafe(whole);
     partial.copy(this.#partial, 0);
     return at + part;
   }
 
+  /** Whether the frame whose head is at `at` can be handed on in parts. Padding says at the front what is at the end. */
+  #begin(bytes: Buffer, at: number, size: number): boolean {
+    if (bytes[at + 3] !== frames.data || (bytes[at + 4]! & flags.padded) !== 0) return false;
+    this.#rest = size;
+    this.#restFlags = bytes[at + 4]!;
+    this.#restId = idAt(bytes, at);
+    return true;
+  }
+
+  #data(bytes: Buffer, at: number, end: number): boolean {
+    this.#rest -= end - at;
+    return this.#receiver.onFrame(frames.data, this.#rest === 0 ? this.#restFlags : 0, this.#restId, bytes, at, end);
+  }
+
   #deliver(bytes: Buffer, at: number, end: number): boolean {
-    const id = ((bytes[at + 5]! & 0x7f) << 24) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 8) | bytes[at + 8]!;
-    return this.#receiver.onFrame(bytes[at + 3]!, bytes[at + 4]!, id, bytes, at + frameHeadSize, end);
+    return this.#receiver.onFrame(bytes[at + 3]!, bytes[at + 4]!, idAt(bytes, at), bytes, at + frameHeadSize, end);
   }
 
   #tooLarge(): false {
@@ -106,6 +138,8 @@ export class FrameReader {
     return false;
   }
 }
+
+const idAt = (bytes: Buffer, at: number) => readUint32(bytes, at + 5) & 0x7fffffff;
 
 /** Writes a frame's head at `at`. */
 export function writeFrameHead(bytes: Buffer, at: number, size: number, type: number, flag: number, id: number): void {

@@ -1,26 +1,20 @@
 import type { Socket } from 'node:net';
+import { boxSize, giveBox, takeBox } from '../boxes.ts';
 import { frameHeadSize, frameSizeMax, frames, writeFrameHead } from './frames.ts';
 
-const boxSize = 64 * 1024;
-/** Buffers kept for the next turn; more are in use only while sockets are slow. */
-const spareMax = 16;
+/** Something that gathers what is to be written. */
+type Flushable = { flush(): void };
 
-/** Gathers what is written during one turn of the event loop, so that each connection gets it in one write. */
+/**
+ * Gathers what is written during one turn of the event loop: each connection gets it in one write, and all writes come in a row. A
+ * write wakes the process that waits for it; what follows before it has dealt with the first costs no other wake-up.
+ */
 export class Turn {
-  #dirty: Outbox[] = [];
-  readonly #spare: Buffer[] = [];
+  #dirty: Flushable[] = [];
 
   /** `outbox` has something to flush at the turn's end. */
-  add(outbox: Outbox): void {
+  add(outbox: Flushable): void {
     if (this.#dirty.push(outbox) === 1) setImmediate(this.#end);
-  }
-
-  take(): Buffer {
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(boxSize);
-  }
-
-  give(buffer: Buffer): void {
-    if (this.#spare.length < spareMax) this.#spare.push(buffer);
   }
 
   readonly #end = (): void => {
@@ -38,10 +32,19 @@ export class Outbox {
   readonly #socket: Socket;
   #bytes: Buffer | undefined;
   #at = 0;
+  /** What the socket still refers to. */
+  readonly #lent: Buffer[] = [];
 
   constructor(turn: Turn, socket: Socket) {
     this.#turn = turn;
     this.#socket = socket;
+  }
+
+  /** The socket has taken all that it had. */
+  drained(): void {
+    this.blocked = false;
+    for (const box of this.#lent) giveBox(box);
+    this.#lent.length = 0;
   }
 
   /** Bytes that the kernel has not taken. */
@@ -53,7 +56,7 @@ export class Outbox {
   frame(type: number, flag: number, id: number, size: number): number {
     if (this.#bytes !== undefined && this.#at + frameHeadSize + size > boxSize) this.#write();
     if (this.#bytes === undefined) {
-      this.#bytes = this.#turn.take();
+      this.#bytes = takeBox();
       this.#turn.add(this);
     }
     writeFrameHead(this.#bytes, this.#at, size, type, flag, id);
@@ -99,8 +102,9 @@ export class Outbox {
     this.#bytes = undefined;
     const size = this.#at;
     this.#at = 0;
-    if (!this.#socket.writable) return this.#turn.give(bytes);
+    if (!this.#socket.writable) return giveBox(bytes);
     if (!this.#socket.write(bytes.subarray(0, size))) this.blocked = true;
-    if (this.#socket.writableLength === 0) this.#turn.give(bytes);
+    if (this.#socket.writableLength === 0) giveBox(bytes);
+    else this.#lent.push(bytes);
   }
 }

@@ -354,7 +354,7 @@ export abstract class Session implements FrameReceiver, Timed {
 
   /** The socket has taken what it had. */
   protected onDrain(): void {
-    this.#out.blocked = false;
+    this.#out.drained();
     this.pump();
   }
 

@@ -1,5 +1,6 @@
 import { frameSizeMax } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
+import { Held } from './held.ts';
 
 /** What the other side may send on one stream before we have passed it on. */
 export const streamWindow = 128 * 1024;
@@ -17,7 +18,6 @@ export type StreamOwner = {
   onSent(side: Side): void;
 };
 
-const none: Buffer[] = [];
 const empty = Buffer.alloc(0);
 
 /** What a stream asks of the connection that it is on. */
@@ -51,7 +51,8 @@ export class Side {
   /** Our end has been sent. */
   sent = false;
   #unreported = 0;
-  #queue: Buffer[] = none;
+  readonly #held = new Held();
+  #queue: Buffer[] = this.#held.parts;
   #queueAt = 0;
   /** Bytes that wait. */
   queued = 0;
@@ -85,10 +86,21 @@ export class Side {
     if (isLast) this.#ending = true;
     const at = this.queued === 0 && this.session !== undefined ? this.#send(bytes, start, end) : start;
     if (at === end) return this.#finish();
-    if (this.queued === 0) this.#queue = [];
-    this.#queue.push(Buffer.from(bytes.subarray(at, end)));
+    this.#hold(bytes, at, end);
     this.queued += end - at;
     this.session?.waiting.add(this);
+  }
+
+  #hold(bytes: Buffer, start: number, end: number): void {
+    if (this.queued === 0) this.#empty();
+    if (this.#queue === this.#held.parts) this.#held.add(bytes, start, end);
+    else this.#queue.push(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  #empty(): void {
+    this.#held.clear();
+    this.#queue = this.#held.parts;
+    this.#queueAt = 0;
   }
 
   /** Ends what is sent here, once nothing waits. */
@@ -100,7 +112,7 @@ export class Side {
 
   /** Forgets what waits. */
   drop(): void {
-    this.#queue = none;
+    this.#empty();
     this.queued = 0;
     this.session?.waiting.delete(this);
   }
@@ -122,6 +134,7 @@ export class Side {
       this.#queueAt = 0;
     }
     if (this.queued === 0) {
+      this.#empty();
       this.session?.waiting.delete(this);
       this.#finish();
     }

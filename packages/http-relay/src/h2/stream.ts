@@ -11,6 +11,7 @@ import { Field, kinds } from './field.ts';
 import { codes } from './frames.ts';
 import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
 import type { HeaderBlock } from './header-block.ts';
+import { Held } from './held.ts';
 import { MessageSizes } from './message-sizes.ts';
 import { Side, type StreamOwner } from './side.ts';
 import type { Starter, UpstreamSession } from './upstream-session.ts';
@@ -66,8 +67,10 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #attached = false;
   #starting: UpstreamSession | undefined;
   /** All that the client has sent, for sending it again; undefined when that is too much. */
-  #replay: Buffer[] | undefined = [];
+  #replay: Held | undefined = new Held();
   #replaySize = 0;
+  /** What is kept is being sent once more. */
+  #replayed = false;
   /** As for HTTP/1.1. */
   readonly #trace: number;
   readonly #timed: boolean;
@@ -157,8 +160,14 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   /** Keeps what is sent for another attempt, while it is little. */
   #keep(bytes: Buffer, start: number, end: number): void {
     this.#replaySize += end - start;
-    if (this.#replaySize > this.#session.core.limits.replaySizeMax) this.#replay = undefined;
-    else if (end > start) this.#replay!.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.#replaySize > this.#session.core.limits.replaySizeMax) this.#forget();
+    else if (end > start) this.#replay!.add(bytes, start, end);
+  }
+
+  /** From now on the request cannot be sent again. */
+  #forget(): void {
+    if (!this.#replayed) this.#replay?.clear();
+    this.#replay = undefined;
   }
 
   #readModel(bytes: Buffer, start: number, end: number, isLast: boolean) {
@@ -287,7 +296,8 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (this.#replay === undefined) return false;
     const given = this.#replaySize - this.#server.queued + this.#server.repeated;
     this.#server = this.#newServer();
-    this.#server.preload(this.#replay.slice(), this.#replaySize, given, this.client.received);
+    this.#replayed = true;
+    this.#server.preload(this.#replay.parts.slice(), this.#replaySize, given, this.client.received);
     return true;
   }
 
@@ -315,7 +325,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (block.status < 200) return block.status === 0 || end ? this.#onBadAnswer() : undefined;
     if (block.notHere && end && this.#goesElsewhere(httpStatusOf(block.grpcStatus))) return this.#retry('not-here');
     this.#phase = phases.answering;
-    this.#replay = undefined;
+    this.#forget();
     this.status = block.status;
     if (!end)
       return this.#session.sendHeaders(this.client.id, block, false, this.#timed ? this.#answerFields() : noFields);
@@ -409,7 +419,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     const { core } = this.#session;
     this.#unpark();
     this.#release();
-    this.#replay = undefined;
+    this.#forget();
     core.deadlines.remove(this);
     core.picker.onDone?.(this);
   }

@@ -4,7 +4,7 @@ import type { Target } from './frame/target.ts';
 import { groupNamed, groupNames } from './frame/targets.ts';
 
 /** A part of each run, always the same, so that what breaks is noticed with the change that breaks it. */
-const runs = 3_000;
+const runsDefault = 3_000;
 const seed = 20_26;
 
 const groups = await Promise.all(groupNames.map(async (name) => ({ name, ...(await groupNamed(name)) })));
@@ -16,6 +16,7 @@ describe.each(names)('what damaged input does to %s', async (name) => {
   it.each(targets)(
     '$name: no worse than a refusal',
     async (target) => {
+      const runs = target.testRuns ?? runsDefault;
       const session = openSession(target, seed);
       const seeds = target.seeds().length;
       for (let run = 0; run < seeds; run++) await session.step();

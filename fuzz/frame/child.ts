@@ -22,6 +22,8 @@ const { values } = parseArgs({
     replay: { type: 'string' },
   },
 });
+// Holds the process: what a target waits for may not.
+setInterval(() => {}, 60_000);
 const targets = await targetsNamed(values.name ?? '');
 (await groupNamed(values.name!.split('/')[0]!)).prepare?.();
 

@@ -10,6 +10,8 @@ export type Target = {
    * promise is broken: anything thrown is a finding.
    */
   run(input: Uint8Array): string | Promise<string>;
+  /** Inputs of the part that runs with the tests, where each takes long. */
+  readonly testRuns?: number;
 };
 
 /** What a folder's `fuzz.ts` exports. */

@@ -1,8 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@roundhouse/base';
+import { elementCount, InferenceError, layoutOf } from '@roundhouse/v2-protocol';
 import { type Model, ModelRefused } from '../../apps/model-server/src/model.ts';
 import { parseLightgbm } from '../../apps/model-server/src/runtimes/lightgbm/load.ts';
+import { createProber, type Prober } from '../../apps/model-server/src/runtimes/onnx/prober.ts';
+import { openOnnxSession } from '../../apps/model-server/src/runtimes/onnx/session.ts';
 import { type TabularDeps, tabularModel } from '../../apps/model-server/src/runtimes/tabular-model.ts';
 import { parseXgboost } from '../../apps/model-server/src/runtimes/xgboost/load.ts';
 import type { Target, TargetGroup } from '../frame/target.ts';
@@ -99,7 +103,70 @@ const lightgbm: Target = {
   run: (input) => opened(() => tabularModel(deps, parseLightgbm(Buffer.from(input).toString('utf8')))),
 };
 
+let prober: Prober | undefined;
+let path: string | undefined;
+
+/** As the server opens a file: a probe in a process of its own first. One that passes there must not crash this process either. */
+const onnx: Target = {
+  name: 'onnx',
+  seeds: () => filesOf('onnx', /^(?!endless).*\.onnx$/),
+  words: [
+    '\x08\x08',
+    '\x12\x00',
+    'ai.onnx.ml',
+    'Identity',
+    'ZipMap',
+    '\xff\xff\xff\xff\x0f',
+    'FLOAT',
+    '\x0a\x01X',
+    'axis',
+  ],
+  testRuns: 250,
+  async run(input) {
+    prober ??= createProber({ clock: systemClock, probeUrl }, { loadMs: 4_000, trialMs: 1_000 });
+    path ??= join(mkdtempSync(join(tmpdir(), 'roundhouse-fuzz-onnx-')), 'model.onnx');
+    writeFileSync(path, input);
+    try {
+      const { timings } = await prober.probe(path, input.length);
+      if (timings.length === 0) return 'taken: no prediction ended in time, so it would have a thread of its own';
+    } catch (error) {
+      if (!(error instanceof ModelRefused)) throw error;
+      return `${error.code}: ${error.message}`;
+    }
+    return predictOnnx(path);
+  },
+};
+
+const probeUrl = new URL('../../apps/model-server/src/probe.ts', import.meta.url);
+
+async function predictOnnx(file: string): Promise<string> {
+  const session = await openOnnxSession(file);
+  const tensors = session.inputs.map(({ shape: any, ...input }) => {
+    const shape = any.map((size) => Math.max(1, size));
+    const { kind, create } = layoutOf(input.datatype);
+    const count = Math.min(elementCount(shape), 1_000_000);
+    return {
+      ...input,
+      shape,
+      data: kind === 'bytes' ? new Array<Uint8Array>(count).fill(new Uint8Array()) : create(count),
+    };
+  });
+  try {
+    if (tensors.some(({ shape, data }) => elementCount(shape) !== data.length)) return 'taken: too wide to ask';
+    const wanted = session.outputs.map(({ name }) => name);
+    const outputs = await session.run(tensors, wanted);
+    for (const { name, shape, data } of outputs)
+      if (data.length !== elementCount(shape)) throw new Error(`output ${name} has ${data.length} values for ${shape}`);
+    return `taken: ${outputs.map(({ datatype, shape }) => `${datatype}/${shape.length}`).join(' ')}`;
+  } catch (error) {
+    if (!(error instanceof InferenceError)) throw error;
+    return `${error.code}: ${error.message}`;
+  } finally {
+    await session.close();
+  }
+}
+
 export const group: TargetGroup = {
-  summary: 'model files of XGBoost and LightGBM',
-  targets: [ubjson, xgboostJson, lightgbm],
+  summary: 'model files of XGBoost, LightGBM and ONNX',
+  targets: [ubjson, xgboostJson, lightgbm, onnx],
 };

@@ -72,7 +72,8 @@ function elementsFor(
     checkBytesCount(name, count);
     const target: Uint8Array[] = [];
     const write: Writer = (value, at) => {
-      if (typeof value !== 'string') throw wrong(value);
+      // Half a character has no bytes in UTF-8.
+      if (typeof value !== 'string' || !value.isWellFormed()) throw wrong(value);
       target[at] = encoder.encode(value);
     };
     return { target, write };

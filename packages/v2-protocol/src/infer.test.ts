@@ -76,6 +76,19 @@ describe('an inference request', () => {
     expect(inputs[0]?.data).toEqual(BigUint64Array.of(10n ** 19n));
   });
 
+  it('keeps texts as they are beside integers that need care, however they look', () => {
+    const texts = ['9007199254740993', ',9007199254740993,', '\\"1e19', '-1e19'];
+    const list = texts.map((text) => `"${text}"`).join(',');
+    const { inputs, parameters } = decode(
+      `{"parameters":{"far":-9007199254740993,"near":1e3,"text":"1e19"},"inputs":[{"name":"t","datatype":"BYTES","shape":[4],"data":[${list}]},{"name":"x","datatype":"INT64","shape":[2,1],"data":[[9007199254740993],[-1e18]]}]}`,
+    );
+    const [text, integers] = inputs;
+
+    expect(text?.data).toEqual(texts.map((each) => encoder.encode(each.replace('\\', ''))));
+    expect(integers?.data).toEqual(BigInt64Array.of(9007199254740993n, -(10n ** 18n)));
+    expect(parameters).toEqual({ far: -9007199254740993n, near: 1000, text: '1e19' });
+  });
+
   it('may hold NaN, the infinities and null where numbers are floating-point', () => {
     const { inputs } = decode(
       '{"id":"NaN Infinity","inputs":[{"name":"x","datatype":"FP32","shape":[5],"data":[NaN,Infinity,-Infinity,null,0.1]}]}',
@@ -115,6 +128,12 @@ describe('an inference request', () => {
       /no INT64/,
     ],
     ['null for an integer', single('INT64', [1], [null]), /holds null/],
+    ['half a character', '{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":["\\ud8009"]}]}', /no BYTES/],
+    [
+      'half a character, beside an integer that needs care',
+      '{"inputs":[{"name":"i","datatype":"INT64","shape":[1],"data":[9007199254740993]},{"name":"x","datatype":"BYTES","shape":[1],"data":["\\ud8009"]}]}',
+      /no BYTES/,
+    ],
     ['0 for a truth value', single('BOOL', [1], [0]), /no BOOL/],
     ['half precision in JSON', single('FP16', [1], [1]), /binary tensor extension/],
     [
@@ -190,6 +209,24 @@ describe('a body of JSON', () => {
     ];
 
     expect(decode({ inputs }).inputs.map(({ data }) => data.length)).toEqual([count, count]);
+  });
+});
+
+describe('the time that a body takes', () => {
+  const length = 2_000_000;
+
+  it.each([
+    ['a string of escaped quotes without an end', `"${'\\"'.repeat(length)}`],
+    ['the same, after an integer that needs care', `{"a":9007199254740993,"${'\\"'.repeat(length)}`],
+    ['quotes', '"'.repeat(length)],
+    ['backslashes', `"${'\\'.repeat(length)}`],
+    ['NaN', 'NaN '.repeat(length)],
+    ['one long number', `{"inputs":${'1'.repeat(length)}}`],
+    ['one long fraction', `{"inputs":0.${'1'.repeat(length)}`],
+    ['signs', '-'.repeat(length)],
+    ['nesting', '['.repeat(length)],
+  ])('grows with its length alone: %s', (_, text) => {
+    expect(() => decode(text)).toThrow(InferenceError);
   });
 });
 

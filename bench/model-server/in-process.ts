@@ -20,7 +20,7 @@ type Runtime = {
 export async function predictHere(models: string, model: string, request: () => InferRequest): Promise<Predict> {
   const repository = openRepository(models);
   await repository.load(model);
-  const inference = createInference(repository, { decodeV1Request });
+  const inference = createInference(repository, { decodeV1Request }, 1_000);
   return () => inference.infer(model, undefined, request());
 }
 

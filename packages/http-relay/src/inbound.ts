@@ -21,7 +21,7 @@ type Internals = { _handle?: object | null };
 /**
  * Connections that read into memory of ours: one buffer for all of them, since whoever reads takes what it needs before the next
  * read. Left alone, Node.js makes a new 64 KiB buffer for every read. It has `onread` against that, for connections that we make
- * and not for those that we accept, so the accepted handle is given to a socket that has it (docs/adr/0007).
+ * and not for those that we accept, so the accepted handle is given to a socket that has it (docs/adr/0008).
  */
 export class Inbound {
   readonly #shared = Buffer.allocUnsafeSlow(readSize);

@@ -85,6 +85,7 @@ export function offlineCore(picker: Picker): Core {
     ...{ clock: systemClock, limits, deadlines, picker, added: Buffer.from('via: 1.1 test\r\n'), edge: false },
     ...{ traces: undefined, head: new RequestHead(), grpcHead: new GrpcHead(), responseHead: new ResponseHead() },
     ...{ headOwner: undefined, name: 'test', clients: new Set(), closing: false, parked: 0 },
+    ...{ turn: new Turn(), underWay: 0 },
     nextRequestId: () => `r-${requests++}`,
     openHttp2: () => {},
   };

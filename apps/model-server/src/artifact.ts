@@ -1,4 +1,4 @@
-import { open, readdir, stat } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCodeOf } from '@roundhouse/base';
 import { corrupt, ModelRefused, unsupported } from './model.ts';
@@ -14,6 +14,8 @@ export type Artifact = {
   /** With `ino`: whether the file is still the one that was looked at. */
   readonly mtimeMs: number;
   readonly ino: number;
+  /** All of a small file, since it was read anyway. */
+  readonly content: Buffer | undefined;
 };
 
 const modelExtensions = ['.onnx', '.bst', '.ubj', '.json', '.model', '.xgb', '.txt', '.lgb'];
@@ -78,15 +80,23 @@ function pickled(name: string): ModelRefused {
   );
 }
 
+/** Enough to tell formats apart. */
+const headBytes = 64;
+/** Files of up to this size are read whole; they are parsed on the spot. */
+export const smallBytesMax = 96 * 1024;
+
 async function inspect(path: string, version: string): Promise<Artifact> {
-  const { size: sizeBytes, mtimeMs, ino } = await stat(path);
   const name = path.slice(path.lastIndexOf('/') + 1);
-  if (sizeBytes === 0) throw corrupt(`${name} is empty`);
   const file = await open(path);
   try {
-    const head = Buffer.alloc(Math.min(sizeBytes, 64));
-    await file.read(head, 0, head.length, 0);
-    return { path, format: formatOf(name, head), version, sizeBytes, mtimeMs, ino };
+    const { size: sizeBytes, mtimeMs, ino } = await file.stat();
+    if (sizeBytes === 0) throw corrupt(`${name} is empty`);
+    // One read more or less is noticed where thousands of small models are loaded.
+    const bytes = Buffer.allocUnsafeSlow(sizeBytes <= smallBytesMax ? sizeBytes : headBytes);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+    const format = formatOf(name, bytes.subarray(0, Math.min(bytesRead, headBytes)));
+    const content = bytesRead === sizeBytes ? bytes : undefined;
+    return { path, format, version, sizeBytes, mtimeMs, ino, content };
   } finally {
     await file.close();
   }

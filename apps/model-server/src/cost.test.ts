@@ -24,13 +24,17 @@ describe('createCost', () => {
 
   it('follows a model that became slower, but not at the first slow run', () => {
     const cost = createCost(1);
-    cost.learn(1, 1);
-    cost.learn(1, 4);
+    cost.learn(1, 0.03);
+    cost.learn(1, 500);
 
-    expect(cost.estimateMs(1)).toBeLessThan(2);
+    expect(cost.estimateMs(1)).toBeLessThan(0.2);
 
-    cost.learn(1, 4);
+    for (let run = 0; run < 8; run++) cost.learn(1, 500);
 
     expect(cost.estimateMs(1)).toBeGreaterThan(2);
+
+    for (let run = 0; run < 8; run++) cost.learn(1, 0.03);
+
+    expect(cost.estimateMs(1)).toBeLessThan(0.2);
   });
 });

@@ -8,8 +8,12 @@ export type Cost = {
 /** Sizes within a factor of two of each other count as one. */
 const classOf = (size: number) => Math.max(0, Math.ceil(Math.log2(Math.max(1, size))));
 
-/** Weight of the newest measurement: one slow run on a busy machine does not change where the next goes, three do. */
-const newest = 0.3;
+/**
+ * Weight of the newest measurement. A run that the system held up looks slow, so a slow one counts for no more than a few times
+ * what is known: one does not change where the next goes, several in a row do. A fast one is never an accident.
+ */
+const newest = { slower: 0.3, faster: 0.5 };
+const outlier = { factor: 4, leastMs: 0.1 };
 
 /**
  * `sizeMs` is the first guess for one unit of size (a row, an element). A size that has not been met is taken to cost in
@@ -29,7 +33,12 @@ export function createCost(sizeMs: number): Cost {
     learn(size, ms) {
       const at = classOf(size);
       const before = known[at];
-      known[at] = before === undefined ? ms : before + newest * (ms - before);
+      if (before === undefined) known[at] = ms;
+      else if (ms < before) known[at] = before + newest.faster * (ms - before);
+      else {
+        const counted = Math.min(ms, outlier.factor * Math.max(before, outlier.leastMs));
+        known[at] = before + newest.slower * (counted - before);
+      }
     },
   };
 }

@@ -23,9 +23,13 @@ try {
   process.exit(1);
 }
 
-function exit(isClean: boolean) {
+/** The log is written in the background. */
+const logMs = 200;
+
+async function exit(isClean: boolean) {
   if (isClean) process.exit(0);
   // Leaving in the usual way would wait for that thread too.
   log.warn({}, 'a prediction does not end, so the process is killed');
+  await systemClock.sleep(logMs, new AbortController().signal);
   process.kill(process.pid, 'SIGKILL');
 }

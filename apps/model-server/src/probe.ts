@@ -3,17 +3,49 @@ import type { ProbeAnswer, ProbeQuestion } from './runtimes/onnx/probe-protocol.
 import { openOnnxSession } from './runtimes/onnx/session.ts';
 import { timeRuns } from './runtimes/onnx/trial.ts';
 
-// A process of its own for files that may crash the native runtime. Loading the library is not the file's cost.
-await import('onnxruntime-node');
+/** `y = Identity(x)`, as ONNX. */
+const identity = 'CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQEQ==';
+
+// A process of its own for files that may crash the native runtime. What the library does only once is not the file's cost.
+const { InferenceSession } = await import('onnxruntime-node');
+await (await InferenceSession.create(Buffer.from(identity, 'base64'))).release();
 
 const say = (answer: ProbeAnswer) => process.send?.(answer);
+
+const attemptsMax = 4;
+const quickMs = 5;
+const slowMs = 100;
+
+/** The kernel accounts for CPU time in steps of a tick, 4 ms on most systems. */
+const tickMs = 4;
+
+/** Milliseconds that the work took, not counting that others had the processor meanwhile, as far as that can be told. */
+function stopwatch(): () => number {
+  const startedMs = systemClock.monotonic();
+  const before = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    return Math.min(systemClock.monotonic() - startedMs, (user + system) / 1_000 + tickMs);
+  };
+}
+
+/** Loads again what loaded slowly, but not so slowly that it must be the file: on a busy machine it may have been the wait. */
+async function open(path: string) {
+  let loadMs = Number.POSITIVE_INFINITY;
+  for (let attempt = 1; ; attempt++) {
+    const elapsedMs = stopwatch();
+    const session = await openOnnxSession(path);
+    loadMs = Math.min(loadMs, elapsedMs());
+    if (attempt === attemptsMax || loadMs < quickMs || loadMs > slowMs) return { session, loadMs };
+    await session.close();
+  }
+}
 
 process.on('message', async ({ path }: ProbeQuestion) => {
   try {
     const bytesBefore = process.memoryUsage.rss();
-    const startedMs = systemClock.monotonic();
-    const session = await openOnnxSession(path);
-    say({ kind: 'loaded', loadMs: systemClock.monotonic() - startedMs });
+    const { session, loadMs } = await open(path);
+    say({ kind: 'loaded', loadMs });
     const timings = await timeRuns(session, () => systemClock.monotonic());
     say({ kind: 'tried', timings, memoryBytes: Math.max(0, process.memoryUsage.rss() - bytesBefore) });
     await session.close();

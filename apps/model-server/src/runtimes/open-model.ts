@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '@roundhouse/base';
 import type { Artifact } from '../artifact.ts';
 import type { Memory } from '../memory.ts';
@@ -12,9 +11,6 @@ export type RuntimeDeps = OnnxDeps & {
   readonly memory: Memory;
   readonly pool: Pick<Pool, 'ask'>;
 };
-
-/** Larger files are parsed by another thread; 25 MB are parsed in a second. */
-const onTheSpotBytesMax = 96 * 1024;
 
 /** As text, the file has to fit the longest string there is. */
 const fileBytesMax = 512_000_000;
@@ -30,7 +26,7 @@ export async function openModel(deps: RuntimeDeps, artifact: Artifact): Promise<
 
 async function openTabular(
   deps: RuntimeDeps,
-  { path, sizeBytes }: Artifact,
+  { path, sizeBytes, content }: Artifact,
   format: 'xgboost' | 'lightgbm',
 ): Promise<Model> {
   const { memory, pool } = deps;
@@ -41,9 +37,8 @@ async function openTabular(
     const { parseTabular } = await import('./tabular-file.ts');
     const { bytesOf } = await import('./program.ts');
     const tabular =
-      sizeBytes > onTheSpotBytesMax
-        ? await pool.ask('parseTabular', path, format)
-        : parseTabular(await readFile(path), format);
+      // Some 50 MB are parsed in a second, so what is small is done on the spot.
+      content === undefined ? await pool.ask('parseTabular', path, format) : parseTabular(content, format);
     reservation.resize(bytesOf(tabular.program));
     const model = tabularModel(deps, tabular);
     return { ...model, close: async () => reservation.release() };

@@ -2,7 +2,8 @@ import type { DataType, TensorMetadata } from '@roundhouse/v2-protocol';
 import type { InferenceSession } from 'onnxruntime-node';
 import { unsupported } from '../../model.ts';
 
-const types: Readonly<Record<string, DataType>> = {
+/** The V2 data type of what ONNX Runtime has under a name; undefined where V2 has none. */
+export const dataTypes: Readonly<Record<string, DataType>> = {
   bool: 'BOOL',
   uint8: 'UINT8',
   uint16: 'UINT16',
@@ -19,7 +20,7 @@ const types: Readonly<Record<string, DataType>> = {
 };
 
 /** The name ONNX Runtime has for a V2 data type. */
-export const onnxTypes = Object.fromEntries(Object.entries(types).map(([onnx, datatype]) => [datatype, onnx]));
+export const onnxTypes = Object.fromEntries(Object.entries(dataTypes).map(([onnx, datatype]) => [datatype, onnx]));
 
 /** Inputs and outputs as V2 names them. Outputs that are no tensors, such as maps of probabilities, are left out. */
 export function tensorsOf(
@@ -31,7 +32,7 @@ export function tensorsOf(
       if (kind === 'output') return [];
       throw unsupported(`input "${value.name}" is not a tensor`);
     }
-    const datatype = types[value.type];
+    const datatype = dataTypes[value.type];
     if (datatype === undefined)
       throw unsupported(`${kind} "${value.name}" has type ${value.type}, which V2 cannot carry`);
     // Symbolic sizes are strings, and some exporters write 0 or -1 for them.

@@ -19,7 +19,7 @@ export type OnnxDeps = {
 };
 
 /** Loading is done once, so others may wait a little longer for it than for a prediction. */
-const loadMsMax = 5;
+const loadMsMax = 8;
 /** What takes longer than this to load or to predict gets a thread of its own; others share. */
 const sharedMsMax = 25;
 /** What a session takes however small its file is; a probe does not see it where memory is used again. */

@@ -51,7 +51,6 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
     });
     child.unref();
     child.channel?.unref();
-    giveWay(child);
     return child;
   };
 
@@ -68,6 +67,7 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
 
   const probeAlone = async (path: string): Promise<Trial> => {
     const child = start();
+    giveWay(child);
     try {
       return await ask(clock, deadlines, child, path);
     } finally {
@@ -92,7 +92,7 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
   };
 }
 
-/** Probing must not slow predictions down, and where memory runs out it is the probe that has to go. Both are but a wish. */
+/** A long probe must not slow predictions down, and where memory runs out it is the probe that has to go. Both are but a wish. */
 function giveWay({ pid }: ChildProcess) {
   if (pid === undefined) return;
   try {

@@ -10,7 +10,7 @@ import {
 } from '@roundhouse/v2-protocol';
 import type { InferenceSession, Tensor as OnnxTensor, OnnxValue } from 'onnxruntime-node';
 import { corrupt, unsupported } from '../../model.ts';
-import { onnxTypes, tensorsOf } from './metadata.ts';
+import { dataTypes, onnxTypes, tensorsOf } from './metadata.ts';
 import { withoutZipMap } from './zip-map.ts';
 
 /** A session with V2 tensors in and out. `run` blocks the thread that it is called on. */
@@ -90,9 +90,9 @@ const encoder = new TextEncoder();
 function tensorFrom(name: string, value: OnnxValue | undefined): Tensor {
   if (value === undefined) throw new InferenceError('inference/failed', `the model gave no output "${name}"`);
   const { type, dims, data } = value as OnnxTensor;
-  const [metadata] = tensorsOf('output', [{ name, isTensor: true, type, shape: dims }]);
-  if (metadata === undefined) throw new InferenceError('inference/failed', `output "${name}" is not a tensor`);
-  return { name, datatype: metadata.datatype, shape: [...dims], data: elementsOf(type, data) };
+  const datatype = dataTypes[type];
+  if (datatype === undefined) throw new InferenceError('inference/failed', `output "${name}" is not a tensor`);
+  return { name, datatype, shape: [...dims], data: elementsOf(type, data) };
 }
 
 function elementsOf(type: OnnxTensor.Type, data: OnnxTensor['data']): TensorData {

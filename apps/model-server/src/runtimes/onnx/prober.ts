@@ -86,7 +86,10 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
     async close() {
       cancelIdle();
       const ended = [...running].map((child) => new Promise((resolve) => child.once('exit', resolve)));
-      for (const child of running) child.kill('SIGKILL');
+      for (const child of running) {
+        child.ref(); // or this process may end before it has seen that one end
+        child.kill('SIGKILL');
+      }
       await Promise.all(ended);
     },
   };

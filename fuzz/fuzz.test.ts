@@ -6,6 +6,7 @@ import { groupNamed, groupNames } from './frame/targets.ts';
 /** A part of each run, always the same, so that what breaks is noticed with the change that breaks it. */
 const runsDefault = 3_000;
 const seed = 20_26;
+const repeatedBytes = 128 * 1024;
 
 const groups = await Promise.all(groupNames.map(async (name) => ({ name, ...(await groupNamed(name)) })));
 const names = groups.filter(({ needs }) => needs === undefined).map(({ name }) => name);
@@ -25,6 +26,21 @@ describe.each(names)('what damaged input does to %s', async (name) => {
 
       expect(accepted).toBeGreaterThan(0);
       expect(session.outcomes.size).toBeGreaterThan(accepted);
+    },
+    60_000,
+  );
+
+  // Quadratic time at this length would be minutes for one input.
+  it.each(targets.filter(({ testRuns }) => testRuns === undefined))(
+    '$name: nothing that repeats takes long',
+    async (target) => {
+      const marks = ['', '"', '\\', ' ', '0', '['];
+      for (const first of [...target.words, ...marks.slice(1)]) {
+        for (const second of marks) {
+          const pair = Buffer.from(`${first}${second}`, 'latin1');
+          await target.run(new Uint8Array(Buffer.alloc(repeatedBytes, pair)));
+        }
+      }
     },
     60_000,
   );

@@ -1,4 +1,4 @@
-import { invalid, isRecord } from '@roundhouse/v2-protocol';
+import { decodeRawRequest, invalid, isRawRequest, isRecord } from '@roundhouse/v2-protocol';
 import { measured } from './measure.ts';
 import { type Exchange, optionalJson, type Route, type ServeDeps } from './route.ts';
 import { createV2, serverMetadata } from './v2.ts';
@@ -45,7 +45,9 @@ function modelRoutes(path: string, deps: ServeDeps, v2: V2): Route[] {
       path: `${path}/infer`,
       handle: ({ params: { model = '', version }, body, jsonLength }) =>
         measured(deps, async (laps) => {
-          const request = await deps.codec.decodeInferRequest(body, jsonLength);
+          const request = isRawRequest(jsonLength)
+            ? await rawRequest(deps, model, version, body)
+            : await deps.codec.decodeInferRequest(body, jsonLength);
           laps.decoded(model, request.inputs);
           const response = await deps.inference.infer(model, version, request);
           laps.predicted();
@@ -53,6 +55,11 @@ function modelRoutes(path: string, deps: ServeDeps, v2: V2): Route[] {
         }),
     },
   ];
+}
+
+/** What the bytes are is known only with the model. */
+function rawRequest({ repository, limits }: ServeDeps, name: string, version: string | undefined, body: Buffer) {
+  return repository.using(name, version, ({ model }) => decodeRawRequest(body, model.inputs, limits));
 }
 
 function repositoryRoutes(v2: V2): Route[] {

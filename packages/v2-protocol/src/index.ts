@@ -4,11 +4,13 @@ export { grpcCodeOf, httpStatusOf, InferenceError, type InferenceErrorCode, inva
 export {
   decodeInferRequest,
   decodeInferResponse,
+  decodeRawRequest,
   type Encoded,
   encodeInferRequest,
   encodeInferResponse,
   type InferRequest,
   type InferResponse,
+  isRawRequest,
   jsonLengthHeader,
   type RequestedOutput,
 } from './infer.ts';

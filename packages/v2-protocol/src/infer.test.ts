@@ -4,6 +4,7 @@ import {
   dataTypes,
   decodeInferRequest,
   decodeInferResponse,
+  decodeRawRequest,
   type Encoded,
   elementCount,
   encodeInferRequest,
@@ -11,6 +12,7 @@ import {
   InferenceError,
   layoutOf,
   type Tensor,
+  type TensorMetadata,
 } from './index.ts';
 import { anyTensor } from './testing/any-tensor.ts';
 
@@ -227,6 +229,39 @@ describe('the time that a body takes', () => {
     ['nesting', '['.repeat(length)],
   ])('grows with its length alone: %s', (_, text) => {
     expect(() => decode(text)).toThrow(InferenceError);
+  });
+});
+
+describe('a raw binary request', () => {
+  const x: TensorMetadata = { name: 'x', datatype: 'FP32', shape: [-1, 2] };
+  const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
+
+  it('is the only input, whose open dimension follows from the bytes', () => {
+    expect(decodeRawRequest(bytes, [x])).toEqual({
+      id: undefined,
+      parameters: { binary_data_output: true },
+      inputs: [{ ...x, shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }],
+      outputs: [],
+    });
+    expect(decodeRawRequest(bytes, [{ ...x, shape: [4] }]).inputs[0]?.shape).toEqual([4]);
+    expect(decodeRawRequest(bytes, [{ name: 't', datatype: 'BYTES', shape: [-1] }]).inputs[0]).toEqual({
+      name: 't',
+      datatype: 'BYTES',
+      shape: [1],
+      data: [bytes],
+    });
+  });
+
+  it.each([
+    ['two inputs', bytes, [x, x], /2 inputs/],
+    ['two open dimensions', bytes, [{ ...x, shape: [-1, -1] }], /at most one -1/],
+    ['half a row', bytes.subarray(0, 12), [x], /takes 8 bytes, not 12/],
+    ['another size', bytes, [{ ...x, shape: [3] }], /takes 12 bytes, not 16/],
+    ['rows without elements', bytes, [{ ...x, shape: [-1, 0] }], /takes 0 bytes, not 16/],
+    ['several texts', bytes, [{ name: 't', datatype: 'BYTES', shape: [-1, 2] }], /one element of BYTES/],
+  ] as [string, Uint8Array, TensorMetadata[], RegExp][])('is refused for %s', (_, body, inputs, reason) => {
+    expect(() => decodeRawRequest(body, inputs)).toThrow(reason);
+    expect(() => decodeInferRequest(body, '0')).toThrow(/no JSON/);
   });
 });
 

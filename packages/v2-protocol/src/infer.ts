@@ -1,10 +1,10 @@
 import { bytesFromTensor, tensorFromBytes } from './binary.ts';
-import { isDataType } from './data-type.ts';
+import { isDataType, layoutOf } from './data-type.ts';
 import { elementsToJson, tensorFromJson } from './elements.ts';
 import { InferenceError, invalid } from './errors.ts';
 import { decodeJson, InexactInteger, isRecord, preview, textOf } from './json.ts';
 import { defaultLimits, type Limits } from './limits.ts';
-import { elementCount, type Parameters, parseShape, type Tensor } from './tensor.ts';
+import { elementCount, type Parameters, parseShape, shapeText, type Tensor, type TensorMetadata } from './tensor.ts';
 
 export type RequestedOutput = { readonly name: string; readonly parameters: Parameters };
 
@@ -54,6 +54,45 @@ export function decodeInferRequest(
   return decodeJson(text, decode, limits);
 }
 
+/** Whether the body is nothing but the bytes of the model's only input: a raw binary request. */
+export function isRawRequest(jsonLength: string | undefined): boolean {
+  return jsonLength === '0';
+}
+
+/**
+ * Decodes the body of a raw binary request to a model with these inputs: its one dimension of any size follows from the number of
+ * bytes, and all outputs are wanted as bytes. BYTES are one element, without its length.
+ */
+export function decodeRawRequest(
+  body: Uint8Array,
+  inputs: readonly TensorMetadata[],
+  limits: Limits = defaultLimits,
+): InferRequest {
+  const [input, second] = inputs;
+  if (input === undefined || second !== undefined)
+    throw invalid(`the model has ${inputs.length} inputs; a body without JSON is for models with one`);
+  const { name, datatype } = input;
+  const shape = parseShape(rawShape(input, body.length), name, datatype, limits);
+  const isText = layoutOf(datatype).kind === 'bytes';
+  const tensor = isText
+    ? { name, datatype, shape, data: [new Uint8Array(body)] }
+    : tensorFromBytes(name, datatype, shape, body);
+  return { id: undefined, parameters: { binary_data_output: true }, inputs: [tensor], outputs: [] };
+}
+
+function rawShape({ name, datatype, shape }: TensorMetadata, sizeBytes: number): number[] {
+  const { kind, sizeBytes: elementBytes } = layoutOf(datatype);
+  const isOpen = (size: number) => size < 0;
+  if (kind === 'bytes' && elementCount(shape.map((size) => (isOpen(size) ? 1 : size))) !== 1)
+    throw invalid(`input "${name}" takes ${shapeText(shape)}; a body without JSON is one element of BYTES`);
+  if (kind !== 'bytes' && shape.filter(isOpen).length > 1)
+    throw invalid(`input "${name}" takes ${shapeText(shape)}; a body without JSON is for at most one -1`);
+  const rowBytes = elementBytes * elementCount(shape.filter((size) => !isOpen(size)));
+  // What is no whole number of rows is refused for its size.
+  const open = kind === 'bytes' ? 1 : rowBytes === 0 ? 0 : Math.floor(sizeBytes / rowBytes);
+  return shape.map((size) => (isOpen(size) ? open : size));
+}
+
 /** Decodes what `encodeInferResponse` and other servers write; `model_version` and `id` may be missing there. */
 export function decodeInferResponse(
   body: Uint8Array,
@@ -85,7 +124,7 @@ function split(body: Uint8Array, jsonLength: string | undefined): { text: string
   if (jsonLength !== undefined && (!/^\d{1,15}$/.test(jsonLength) || length > body.length))
     throw invalid(`${jsonLengthHeader} is ${JSON.stringify(jsonLength)}, but the body has ${body.length} bytes`);
   if (length === 0 && body.length > 0)
-    throw new InferenceError('inference/unsupported', 'a body without JSON (raw binary request) is not supported');
+    throw invalid('the body has no JSON, which only a model with one input can take');
   const binary = body.subarray(length);
   const reader: BinaryReader = {
     at: 0,

@@ -104,6 +104,17 @@ export const binaryRules: readonly HttpRule[] = [
     },
     check: asBefore,
   }),
+  rule('raw-request', 'Raw Binary Request', {
+    expects: 'with a header of 0, the body is the only input, and all outputs are sent as bytes',
+    send(subject) {
+      const { inputs } = subject.request;
+      const [only] = inputs;
+      if (only === undefined || inputs.length > 1) return { skip: 'the model has more than one input' };
+      if (only.datatype === 'BYTES' || elementCount(only.shape) === 0) return empty;
+      return post(subject, { body: bytesFromTensor(only), jsonLength: 0 });
+    },
+    check: asBytes,
+  }),
   rule('header-beyond-body', 'Inference-Header-Content-Length', {
     expects: 'a header beyond the body is refused',
     send: infer(undefined, ({ body }) => ({ body, jsonLength: body.length + 1 })),

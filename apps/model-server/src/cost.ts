@@ -13,6 +13,8 @@ const classOf = (size: number) => Math.max(0, Math.ceil(Math.log2(Math.max(1, si
  * what is known: one does not change where the next goes, several in a row do. A fast one is never an accident.
  */
 const newest = { slower: 0.3, faster: 0.5 };
+/** What took no time that the clock could tell did take some, and more for more. */
+const clockStepMs = 0.001;
 const outlier = { factor: 4, leastMs: 0.1 };
 
 /**
@@ -30,7 +32,8 @@ export function createCost(sizeMs: number): Cost {
       }
       return sizeMs * size;
     },
-    learn(size, ms) {
+    learn(size, measuredMs) {
+      const ms = Math.max(measuredMs, clockStepMs);
       const at = classOf(size);
       const before = known[at];
       if (before === undefined) known[at] = ms;

@@ -7,9 +7,10 @@ const floatType = 1;
 
 /**
  * A regression tree whose branches form one chain of `depth`: ONNX Runtime reads trees by recursion, so that a deep one ends the
- * process that loads it (a chain of 20,000 does so with a stack of 8 MiB).
+ * process that loads it (a chain of 20,000 does so with a stack of 8 MiB). Each branch looks at column `feature` of the one that
+ * there is: another than 0 loads, but no prediction succeeds.
  */
-export function deepTreeOnnx(depth: number): Uint8Array {
+export function deepTreeOnnx(depth: number, feature = 0): Uint8Array {
   const nodes = 2 * depth + 1;
   const list = (value: (node: number) => number) => Array.from({ length: nodes }, (_, node) => value(node));
   const isBranch = (node: number) => node < depth;
@@ -17,7 +18,7 @@ export function deepTreeOnnx(depth: number): Uint8Array {
   const attributes: Attribute[] = [
     ['nodes_treeids', 'ints', list(() => 0)],
     ['nodes_nodeids', 'ints', list((node) => node)],
-    ['nodes_featureids', 'ints', list(() => 0)],
+    ['nodes_featureids', 'ints', list(() => feature)],
     ['nodes_modes', 'strings', list(Number).map((node) => (isBranch(node) ? 'BRANCH_LEQ' : 'LEAF'))],
     ['nodes_values', 'floats', list((node) => node)],
     ['nodes_truenodeids', 'ints', list((node) => (isBranch(node) ? Math.min(node + 1, depth) : 0))],

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { expectClose } from '../../testing/close.ts';
 import { fixturesOf } from '../../testing/fixtures.ts';
 import { workerUrl } from '../../testing/open-repository.ts';
-import { startThread } from '../../threads/thread.ts';
+import { startThread, type Thread } from '../../threads/thread.ts';
 import { createHosts } from './hosts.ts';
 import { type OnnxSession, openOnnxSession } from './session.ts';
 
@@ -74,6 +74,44 @@ describe.each(places)('an ONNX model %s', (_, open) => {
 
     await expect(session.run([narrow], ['output_label'])).rejects.toMatchObject({ code: 'inference/invalid' });
     await session.close();
+  });
+});
+
+describe('threads with sessions', () => {
+  const threads: Thread[] = [];
+  const few = createHosts(() => {
+    const thread = startThread(workerUrl);
+    threads.push(thread);
+    return thread;
+  }, 2);
+  const path = pathOf('map-of-numbers');
+  const input = (): Tensor => ({ name: 'X', datatype: 'FP32', shape: [1, 4], data: new Float32Array(4) });
+  afterAll(() => few.close());
+
+  it('share the models, but for those that are alone, whose thread ends with them', async () => {
+    const shared = await Promise.all(Array.from({ length: 6 }, () => few.open(path, false)));
+    const alone = await few.open(path, true);
+
+    expect(threads).toHaveLength(3);
+
+    await alone.close();
+
+    expect(threads.map(({ hasEnded }) => hasEnded)).toEqual([false, false, true]);
+    for (const session of shared) await session.close();
+  });
+
+  it('open a model again when their thread has ended', async () => {
+    const session = await few.open(path, false);
+    await Promise.all(threads.map((thread) => thread.close()));
+    const answers = await Promise.all([1, 2, 3].map(() => session.run([input()], ['output_label'])));
+
+    expect(answers.map(({ outputs }) => outputs[0]?.shape)).toEqual([[1], [1], [1]]);
+    await session.close();
+  });
+
+  it('say why a file cannot be opened, and go on', async () => {
+    await expect(few.open('/dev/null', true)).rejects.toMatchObject({ code: 'model/invalid' });
+    await expect(few.open(path, true)).resolves.toMatchObject({ inputs: [{ name: 'X' }] });
   });
 });
 

@@ -170,7 +170,9 @@ describe('a router under more requests than it takes', () => {
     const services = { 'default/noisy': noisy, 'default/quiet': quiet };
     const { port } = await routerWith({}, services, ['--requests-max=20']);
     const flood = Array.from({ length: 40 }, () => ask(port, { host: 'noisy-default.example.com' }));
-    await until(() => noisy.held.length === 20);
+    let refused = 0;
+    for (const one of flood) one.then(({ status }) => (refused += Number(status === 503)));
+    await until(() => noisy.held.length === 20 && refused === 20);
 
     const others = Array.from({ length: 5 }, () => ask(port, { host: 'quiet-default.example.com' }));
     await until(() => quiet.held.length === 5);

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Body } from './body.ts';
 import { giveBox, takeBox } from './boxes.ts';
-import { startsWith } from './bytes.ts';
+import { LF, startsWith } from './bytes.ts';
 import type { ClientSocket } from './client-socket.ts';
 import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
@@ -9,7 +9,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { type Failure, refusalFor } from './failure.ts';
 import type { Reader } from './inbound.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
-import { chunkedBody, methods } from './request-head.ts';
+import { chunkedBody, headSizeMax, methods } from './request-head.ts';
 import { untilClose } from './response-head.ts';
 import { isPrediction, routes } from './route.ts';
 import { persistence, splicedRequest, splicedResponse } from './splice.ts';
@@ -204,15 +204,13 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     switch (this.#phase) {
       case phases.idle:
         this.#keep(chunk);
-        this.#readHeads();
+        if (this.#mayBeWhole(chunk)) this.#readHeads();
         break;
       case phases.waiting:
       case phases.sent:
       case phases.answering:
         if (!this.#body.done) this.#readBody(chunk);
-        else {
-          this.#keepAhead(chunk);
-        }
+        else this.#keepAhead(chunk);
         break;
       case phases.skipping:
         this.#skip(chunk, 0);
@@ -232,6 +230,11 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
       this.#input = Buffer.concat([this.#input.subarray(this.#inputAt), chunk.subarray(at)]);
       this.#inputAt = 0;
     }
+  }
+
+  /** A head that came in pieces is read again only when a line ends, so that single bytes do not cost a reading each. */
+  #mayBeWhole(chunk: Buffer): boolean {
+    return !this.#headBegun || chunk.includes(LF) || this.#input!.length - this.#inputAt >= headSizeMax;
   }
 
   /** What is sent ahead is read while it is little, so that a client that goes away meanwhile is noticed. */

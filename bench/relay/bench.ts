@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Benchmark, Bound, RatioBound, Subject } from '../frame/benchmark.ts';
 import { type Control, openControl } from './control.ts';
 import { type ShapeName, shapes } from './load.ts';
-import { agent, path, router } from './ours.ts';
+import { agent, bareRouter, path, router } from './ours.ts';
 import { envoy, fastifyProxy, floor, haproxy, kserve, nginx, peerVersions } from './peers.ts';
 import { cores, freePort, native, pins, programAt, type Running, scratch, startServer } from './process.ts';
 import { type Contestant, type ModelServerStub, subjectFor } from './subject.ts';
@@ -17,6 +17,7 @@ const proxies: readonly Contestant[] = [
   envoy,
   kserve,
   fastifyProxy,
+  bareRouter,
   router(() => control as Control),
   agent(() => control as Control),
   path(() => control as Control),
@@ -28,7 +29,7 @@ export const benchmark: Benchmark = {
   summary: 'CPU time, latency and memory of router and agent beside nginx, HAProxy, Envoy, KServe’s agent and others',
   rounds: 4,
   shapes: Object.keys(shapes),
-  against: ['floor', 'nginx', 'haproxy', 'envoy', 'kserve-agent'],
+  against: ['bare-router', 'floor', 'nginx', 'haproxy', 'envoy', 'kserve-agent'],
   compared: ['router', 'agent', 'path'],
   subjects: proxies.map((proxy) => withSurroundings(subjectFor(proxy, () => stub!.server))),
   versions: async () => ({ ...peerVersions(), pinned: pins ? 'yes' : 'no' }),
@@ -59,7 +60,7 @@ function withSurroundings(subject: Subject): Subject {
     async start(context) {
       users++;
       control ??= await openControl();
-      stub ??= await startStub();
+      stub ??= await startStub(control);
       await subject.start?.(context);
     },
     async stop() {
@@ -71,18 +72,18 @@ function withSurroundings(subject: Subject): Subject {
   };
 }
 
-async function startStub() {
+async function startStub({ certFile, keyFile }: Control) {
   const port = await freePort();
   const socketPath = join(scratch, 'server.sock');
   const running = await startServer(native('stub'), [`${port}`, socketPath], { port, core: cores.rest });
-  return { running, server: { port, socketPath } };
+  return { running, server: { port, socketPath, certFile, keyFile } };
 }
 
 function failures(subject: string, shape: ShapeName): Bound[] {
   // The peers' own failures are theirs; they show in the table.
   const asked =
     subject === 'path' ? ['http', 'grpc'] : ['http', 'grpc', 'many', ...(subject === 'agent' ? ['uds'] : [])];
-  const isOurs = ['router', 'agent', 'path'].includes(subject);
+  const isOurs = ['router', 'agent', 'path'].includes(subject) && !(shape === 'tls' || shape === 'tlsgrpc');
   if (!isOurs || !asked.includes(shapes[shape].variant) || shape === 'idle') return [];
   return [{ subject, shape, metric: 'failed requests', statistic: 'max', atMost: 0 }];
 }
@@ -111,6 +112,7 @@ function promisesOf(subject: string): RatioBound[] {
     cpu('big', 'kserve-agent', 1.5),
     cpu('grpcbig', 'envoy', 1),
     { ...cpu('lat', 'nginx', 1.1), metric: 'added latency p50' },
+    ...(subject === 'router' ? [cpu('post', bareRouter.name, 1.1), cpu('grpc', bareRouter.name, 1.1)] : []),
     ...(subject === 'agent' ? [{ ...cpu('uds', subject, 0.85), againstShape: 'post' }] : []),
   ];
 }

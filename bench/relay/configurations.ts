@@ -6,7 +6,7 @@ type Ports = Readonly<Record<'http' | 'grpc' | 'many' | 'uds', number>>;
 
 export function nginxConfig(given: {
   readonly directory: string;
-  readonly ports: Ports;
+  readonly ports: Ports & Readonly<Record<'tls' | 'tlsgrpc', number>>;
   readonly server: ModelServerStub;
   readonly map: string;
 }): string {
@@ -42,6 +42,14 @@ http {
   server { listen 127.0.0.1:${ports.uds}; location / { proxy_pass http://socket; } }
   server {
     listen 127.0.0.1:${ports.grpc} http2;
+    http2_max_concurrent_streams 128;
+    location / { grpc_pass grpc://grpc; }
+  }
+  ssl_certificate ${server.certFile};
+  ssl_certificate_key ${server.keyFile};
+  server { listen 127.0.0.1:${ports.tls} ssl; location / { proxy_pass http://server; } }
+  server {
+    listen 127.0.0.1:${ports.tlsgrpc} ssl http2;
     http2_max_concurrent_streams 128;
     location / { grpc_pass grpc://grpc; }
   }

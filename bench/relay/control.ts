@@ -28,6 +28,11 @@ export async function openControl() {
   const tokenFile = join(directory, 'token');
   writeFileSync(caFile, authority.ca);
   writeFileSync(tokenFile, 'token');
+  const own = await authority.issue(host);
+  const certFile = join(directory, 'tls.crt');
+  const keyFile = join(directory, 'tls.key');
+  writeFileSync(certFile, own.cert);
+  writeFileSync(keyFile, own.key);
   const agents = new Map<string, AgentSession>();
   /** A table of its own for each router, by the name of its pod. */
   const boards = new Map<string, ReturnType<typeof createRouteBoard>>();
@@ -54,6 +59,8 @@ export async function openControl() {
   });
 
   return {
+    certFile,
+    keyFile,
     environment: {
       ROUNDHOUSE_CONTROL_ADDRESS: `127.0.0.1:${server.port}`,
       ROUNDHOUSE_CONTROL_SERVER_NAME: serverName,

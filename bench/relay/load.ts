@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { cores, native, pinned } from './process.ts';
 
 /** Which of a subject's ports a shape uses: each stands for another configuration. */
-export type Variant = 'http' | 'grpc' | 'many' | 'uds';
+export type Variant = 'http' | 'grpc' | 'many' | 'uds' | 'tls' | 'tlsgrpc';
 
 export type Shape = {
   readonly variant: Variant;
@@ -35,6 +35,8 @@ export const shapes = {
   grpctrace: { variant: 'grpc', proto: 'h2', conns: 8, streams: 8, bodyBytes: 190, trace: true },
   grpclat: { variant: 'grpc', proto: 'h2', conns: 1, bodyBytes: 190 },
   grpcbig: { variant: 'grpc', proto: 'h2', conns: 4, bodyBytes: mebibyte },
+  tls: { variant: 'tls', proto: 'h1', conns: 64, bodyBytes: 200 },
+  tlsgrpc: { variant: 'tlsgrpc', proto: 'h2', conns: 8, streams: 8, bodyBytes: 190 },
   idle: { variant: 'http', proto: 'h1', conns: 10_000, bodyBytes: 200, held: true },
   'post at 70 %': { variant: 'http', proto: 'h1', conns: 64, bodyBytes: 200, paced: 'post' },
   'grpc at 70 %': { variant: 'grpc', proto: 'h2', conns: 8, streams: 8, bodyBytes: 190, paced: 'grpc' },

@@ -4,7 +4,7 @@ import { localImages } from '../../apps/cli/src/system/images.ts';
 import { images } from '../../apps/cli/src/system/names.ts';
 import { checkout } from '../frame/stack.ts';
 import type { Control } from './control.ts';
-import { fewModels, manyModels } from './load.ts';
+import { fewModels, host, manyModels, modelName } from './load.ts';
 import { freePort, type Running, scratch, startServer } from './process.ts';
 import type { Contestant, ModelServerStub, Target } from './subject.ts';
 
@@ -17,12 +17,16 @@ function startOurs(image: string, args: string[], env: Record<string, string>, p
   return startServer(command.file, command.args, { env: { PATH: process.env.PATH, ...command.env }, port });
 }
 
+/** As the images run. */
+const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
+
 type Change = () => () => void;
 
-async function startRouter(control: Control, name: string, replicaPort: number, models: number) {
+async function startRouter(control: Control, name: string, replicaPort: number, models: number, tlsPort?: number) {
   const port = await freePort();
   const routes = control.routes(name, replicaPort, models);
-  const args = ['--port', `${port}`, '--ops-port', `${await freePort()}`];
+  const tls = ['--tls-port', `${tlsPort}`, '--tls-cert', control.certFile, '--tls-key', control.keyFile];
+  const args = ['--port', `${port}`, '--ops-port', `${await freePort()}`, ...(tlsPort === undefined ? [] : tls)];
   const running = await startOurs(images.router, args, { ...control.environment, POD_NAME: name }, port);
   await routes.settled();
   return { port, running, change: routes.change as Change };
@@ -53,14 +57,30 @@ export function router(control: () => Control): Contestant {
     name: 'router',
     holds: true,
     async open({ port }) {
+      const tlsPort = await freePort();
       const few = await startRouter(control(), 'router', port, fewModels);
       const many = await startRouter(control(), 'router-many', port, manyModels);
       change = few.change;
-      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many) };
+      const secure = await startRouter(control(), 'router-tls', port, fewModels, tlsPort);
+      const tls = { port: tlsPort, running: [secure.running] };
+      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many), tls, tlsgrpc: tls };
     },
     changeRoutes: () => change?.() ?? (() => {}),
   };
 }
+
+/** What of the router's cost is not the relay's. */
+export const bareRouter: Contestant = {
+  name: 'bare-router',
+  async open(server) {
+    const port = await freePort();
+    const names = Array.from({ length: fewModels }, (_, index) => modelName(index));
+    const script = join(import.meta.dirname, 'bare-router.ts');
+    const args = [...lean, script, `${port}`, `${server.port}`, host, ...names];
+    const running = [await startServer(process.execPath, args, { port })];
+    return { http: { port, running }, grpc: { port, running } };
+  },
+};
 
 /** The agent with its models loaded, as a sidecar has them. */
 export function agent(control: () => Control): Contestant {

@@ -24,7 +24,7 @@ export const nginx: Contestant = {
   name: 'nginx',
   unavailable: async () => (programAt('nginx') === undefined ? 'nginx is not installed' : undefined),
   async open(server) {
-    const ports = await portsFor('http', 'grpc', 'many', 'uds');
+    const ports = await portsFor('http', 'grpc', 'many', 'uds', 'tls', 'tlsgrpc');
     const map = join(scratch, 'nginx.map');
     writeFileSync(map, manyPaths.map((path) => `${path} server;`).join('\n'));
     const config = write('nginx.conf', nginxConfig({ directory: scratch, ports, server, map }));

@@ -2,6 +2,7 @@ import type { Context, Measurement, Subject } from '../frame/benchmark.ts';
 import { processes, treeOf } from '../frame/process-tree.ts';
 import { hold, type LoadResult, load, type Shape, type ShapeName, shapes, type Variant } from './load.ts';
 import { pause, pssBytes, type Running } from './process.ts';
+import { canLoadTls, loadTls } from './tls-load.ts';
 
 /** One configuration of a proxy: where it listens, and whose CPU time counts. */
 export type Target = { readonly port: number; readonly running: readonly Running[] };
@@ -18,11 +19,17 @@ export type Contestant = {
 };
 
 /** The model server behind all of them. */
-export type ModelServerStub = { readonly port: number; readonly socketPath: string };
+export type ModelServerStub = {
+  readonly port: number;
+  readonly socketPath: string;
+  /** For those who serve TLS in front of it, PEM. */
+  readonly certFile: string;
+  readonly keyFile: string;
+};
 
 const measureSeconds = 1;
 /** Optimising compilers are done after some number of requests, however long these take on a busy machine. */
-const warmUp = { requests: 60_000, seconds: 1, timesMax: 8 } as const;
+const warmUp = { requests: 40_000, seconds: 1, timesMax: 5 } as const;
 /** Shapes at one connection say what a proxy adds to an answer. */
 const latencyShapes: readonly string[] = ['lat', 'grpclat'];
 const memoryShapes: readonly string[] = ['post', 'grpc', 'big', 'grpcbig'];
@@ -40,25 +47,25 @@ export function subjectFor(proxy: Contestant, server: () => ModelServerStub): Su
       signal.throwIfAborted();
       say(`starting ${proxy.name}`);
       targets = await proxy.open(server());
-      for (const shape of [shapes.post, shapes.many, shapes.uds, shapes.grpc]) {
-        const target = targets[shape.variant];
+      for (const shape of [shapes.post, shapes.many, shapes.uds, shapes.grpc, shapes.tls, shapes.tlsgrpc]) {
+        const target = canBeLoaded(shape) ? targets[shape.variant] : undefined;
         let asked = 0;
         for (let times = 0; target !== undefined && asked < warmUp.requests && times < warmUp.timesMax; times++) {
-          asked += (await load(shape, target.port, warmUp.seconds)).requests;
+          asked += (await loadFor(shape)(shape, target.port, warmUp.seconds)).requests;
         }
       }
     },
     async measure(name, { say }) {
       const shape: Shape = shapes[name as ShapeName];
       const target = targets[shape.variant];
-      if (target === undefined) return [];
+      if (target === undefined || !canBeLoaded(shape)) return [];
       if (shape.held) return proxy.holds ? await idleMemory(shape, target) : [];
       const rate = shape.paced === undefined ? 0 : 0.7 * (reached.get(shape.paced) ?? 0);
       if (shape.paced !== undefined && rate === 0) return [];
       const direct = latencyShapes.includes(name) ? await load(shape, server().port, measureSeconds / 4) : undefined;
       const stopChanging = shape.paced === undefined ? undefined : proxy.changeRoutes?.();
       const before = await cpuMs(target);
-      const result = await load(shape, target.port, measureSeconds, rate);
+      const result = await loadFor(shape)(shape, target.port, measureSeconds, rate);
       const cpu = (await cpuMs(target)) - before;
       stopChanging?.();
       reached.set(name, result.requests / result.seconds);
@@ -70,6 +77,10 @@ export function subjectFor(proxy: Contestant, server: () => ModelServerStub): Su
     },
   };
 }
+
+const isTls = ({ variant }: Shape) => variant === 'tls' || variant === 'tlsgrpc';
+const loadFor = (shape: Shape) => (isTls(shape) ? loadTls : load);
+const canBeLoaded = (shape: Shape) => !isTls(shape) || canLoadTls();
 
 function measurementsOf(name: string, shape: Shape, result: LoadResult, cpuMs: number, direct?: LoadResult) {
   const { requests, bad, p50, p99, p999 } = result;

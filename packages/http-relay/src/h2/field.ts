@@ -58,6 +58,9 @@ export class Field {
   readonly kind: number;
   /** Its sender wants it in no table: RFC 7541 7.1.3. */
   readonly secret: boolean;
+  /** Its place in the static table, and that of the first field with its name; 0: none, -1: nobody has looked yet. */
+  fixed = -1;
+  fixedName = -1;
   #key: string | undefined;
 
   /** `kind`: where it is known already. */
@@ -66,6 +69,11 @@ export class Field {
     this.value = value;
     this.secret = secret;
     this.kind = kind ?? (isValid(name, value) ? (kindOf.get(name) ?? kinds.plain) : kinds.forbidden);
+  }
+
+  /** `like` with another value: what is known of its name holds. */
+  static like({ name, kind }: Field, value: string, secret: boolean): Field {
+    return new Field(name, value, secret, kind === kinds.forbidden || isValue(value) ? kind : kinds.forbidden);
   }
 
   /** One that we have made, and know to be valid. */
@@ -91,6 +99,10 @@ function isValid(name: string, value: string): boolean {
     const byte = name.charCodeAt(i);
     if (!isToken(byte) || (byte >= 0x41 && byte <= 0x5a)) return false;
   }
+  return name.length > 0 && isValue(value);
+}
+
+function isValue(value: string): boolean {
   for (let i = 0; i < value.length; i++) if (!isFieldValue(value.charCodeAt(i))) return false;
-  return name.length > 0;
+  return true;
 }

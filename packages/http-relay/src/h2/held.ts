@@ -6,7 +6,7 @@ const smallMax = 4 * 1024;
 /** Bytes that are kept for later, in order. */
 export class Held {
   readonly parts: Buffer[] = [];
-  readonly #boxes: Buffer[] = [];
+  #boxes: Buffer[] | undefined;
   #at = boxSize;
 
   add(bytes: Buffer, start: number, end: number): void {
@@ -16,10 +16,11 @@ export class Held {
     }
     for (let at = start; at < end; ) {
       if (this.#at === boxSize) {
+        this.#boxes ??= [];
         this.#boxes.push(takeBox());
         this.#at = 0;
       }
-      const box = this.#boxes.at(-1)!;
+      const box = this.#boxes!.at(-1)!;
       const size = Math.min(end - at, boxSize - this.#at);
       bytes.copy(box, this.#at, at, at + size);
       this.parts.push(box.subarray(this.#at, this.#at + size));
@@ -30,8 +31,10 @@ export class Held {
 
   /** Nobody refers to any part any more. */
   clear(): void {
+    if (this.parts.length > 0) this.parts.length = 0;
+    if (this.#boxes === undefined) return;
     for (const box of this.#boxes) giveBox(box);
-    this.#boxes.length = this.parts.length = 0;
+    this.#boxes = undefined;
     this.#at = boxSize;
   }
 }

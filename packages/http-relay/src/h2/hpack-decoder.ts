@@ -1,5 +1,5 @@
 import { headSizeMax } from '../request-head.ts';
-import { Field } from './field.ts';
+import { Field, kinds } from './field.ts';
 import { HeaderBlock } from './header-block.ts';
 import { staticFields, tableSizeMax } from './hpack-table.ts';
 import { huffmanDecode } from './huffman.ts';
@@ -8,6 +8,8 @@ import { huffmanDecode } from './huffman.ts';
 const fieldsMax = 100;
 /** Blocks remembered per connection; they are forgotten whenever the table changes. */
 const memoMax = 64;
+/** After so many changes of the table in a row, only every so-many-th block is looked up. */
+const changesMax = 16;
 /** Longer blocks are not worth remembering. */
 const memoBlockSizeMax = 512;
 
@@ -25,21 +27,30 @@ export class HpackDecoder {
   #end = 0;
   #changed = false;
   readonly #memo = new Map<string, HeaderBlock>();
+  /** Blocks in a row that changed the table: where every request has a value of its own, none comes again. */
+  #changes = 0;
 
   /** The block in `[start, end)`, the same object for the same bytes; undefined when it is not valid. */
   block(bytes: Buffer, start: number, end: number): HeaderBlock | undefined {
-    const short = end - start <= memoBlockSizeMax;
+    const short = end - start <= memoBlockSizeMax && this.#isWorthLooking();
     const key = short ? bytes.toString('latin1', start, end) : '';
     const known = short ? this.#memo.get(key) : undefined;
     if (known !== undefined) return known;
     this.#changed = false;
     const block = this.#decode(bytes, start, end);
-    if (this.#changed) this.#memo.clear();
-    else if (block !== undefined && short) {
+    if (this.#changed) {
+      this.#changes++;
+      if (this.#memo.size > 0) this.#memo.clear();
+    } else this.#changes = 0;
+    if (!this.#changed && block !== undefined && short) {
       if (this.#memo.size >= memoMax) this.#memo.clear();
       this.#memo.set(key, block);
     }
     return block;
+  }
+
+  #isWorthLooking(): boolean {
+    return this.#changes < changesMax || this.#changes % changesMax === 0;
   }
 
   #decode(bytes: Buffer, start: number, end: number): HeaderBlock | undefined {
@@ -72,10 +83,14 @@ export class HpackDecoder {
     const isKept = first >= 0x40;
     const index = this.#integer(isKept ? 0x3f : 0x0f);
     if (index < 0) return undefined;
-    const name = index === 0 ? this.#text() : this.#field(index)?.name;
+    const isSecret = first >= 0x10 && first < 0x20;
+    const named = index === 0 ? undefined : this.#field(index);
+    const name = index === 0 ? this.#text() : named?.name;
     const value = name === undefined ? undefined : this.#text();
     if (name === undefined || value === undefined) return undefined;
-    const field = new Field(name, value, first >= 0x10 && first < 0x20);
+    // One that was forbidden may have been so for its value.
+    const isKnown = named !== undefined && named.kind !== kinds.forbidden;
+    const field = isKnown ? Field.like(named, value, isSecret) : new Field(name, value, isSecret);
     if (isKept) this.#keep(field);
     return field;
   }

@@ -14,8 +14,17 @@ const seenMax = 256;
 /** Fields that found no place before the table is emptied: what fills it is out of use by then. */
 const missesMax = 1_000;
 
+/** Values of one name, each new when it came, after which it is taken for one that changes with every request. */
+const valuesMax = 64;
+const restlessMax = 16;
+
 /** Encoded blocks remembered; they are forgotten whenever the table changes. */
 const memoMax = 64;
+
+function look(field: Field): void {
+  field.fixed = staticIndex.get(field.key) ?? 0;
+  field.fixedName = staticName.get(field.name) ?? 0;
+}
 
 /** A block is built here. Decoded blocks are bounded by 32 KiB and fields are not larger encoded than they count decoded. */
 const scratch = Buffer.alloc(64 * 1024);
@@ -35,9 +44,14 @@ export class HpackEncoder {
   /** The same by name, of the first. */
   readonly #names = new Map<string, number>();
   readonly #seen = new Set<string>();
+  /** How many new values each name has come with since one came again, and names with too many: trace contexts, deadlines. */
+  readonly #values = new Map<string, number>();
+  readonly #restless = new Set<string>();
   #misses = 0;
   #at = 0;
   #changed = false;
+  /** The block has a value that will not come again. */
+  #fleeting = false;
   readonly #memo = new Map<object, Buffer>();
 
   /** The table's size as the other side asks for it. */
@@ -61,6 +75,7 @@ export class HpackEncoder {
 
   #all(owner: object | undefined, kept: readonly Field[]): void {
     this.#changed = this.#announce.length > 0;
+    this.#fleeting = false;
     for (const limit of this.#announce.splice(0)) this.#integer(0x20, 0x1f, limit);
     if (this.#misses > missesMax) {
       this.#integer(0x20, 0x1f, 0);
@@ -69,17 +84,21 @@ export class HpackEncoder {
     }
     for (const field of kept) this.#write(field);
     if (this.#changed) this.#memo.clear();
-    else if (owner !== undefined) {
+    else if (owner !== undefined && !this.#fleeting) {
       if (this.#memo.size >= memoMax) this.#memo.clear();
       this.#memo.set(owner, Buffer.from(scratch.subarray(0, this.#at)));
     }
   }
 
   #write(field: Field) {
-    const fixed = staticIndex.get(field.key);
-    if (fixed !== undefined) return this.#integer(0x80, 0x7f, fixed);
+    if (field.fixedName < 0) look(field);
+    if (field.fixed > 0) return this.#integer(0x80, 0x7f, field.fixed);
     const name = this.#nameOf(field);
     if (field.secret) return this.#literal(field, name, 0x10);
+    if (this.#restless.size > 0 && this.#restless.has(field.name)) {
+      this.#fleeting = true;
+      return this.#literal(field, name, 0);
+    }
     const place = this.#places.get(field.key);
     if (place !== undefined) return this.#integer(0x80, 0x7f, this.#index(place));
     if (!this.#isWorthIt(field)) return this.#literal(field, name, 0);
@@ -94,12 +113,21 @@ export class HpackEncoder {
     if (!this.#seen.has(field.key)) {
       if (this.#seen.size >= seenMax) this.#seen.clear();
       this.#seen.add(field.key);
+      this.#countValue(field.name);
       this.#changed = true; // the next time it is written otherwise
       return false;
     }
+    this.#values.delete(field.name);
     if (this.#size + field.size <= this.#limit) return true;
     this.#misses++;
     return false;
+  }
+
+  /** A name whose values nearly never come again is not looked at any more. */
+  #countValue(name: string): void {
+    const values = (this.#values.get(name) ?? 0) + 1;
+    if (values >= valuesMax && this.#restless.size < restlessMax) this.#restless.add(name);
+    if (this.#values.size < seenMax || values > 1) this.#values.set(name, values);
   }
 
   /** Of the newest field: one behind the static ones. */
@@ -108,8 +136,8 @@ export class HpackEncoder {
   }
 
   #nameOf(field: Field): number {
-    const fixed = staticName.get(field.name);
-    if (fixed !== undefined) return fixed;
+    if (field.fixedName < 0) look(field);
+    if (field.fixedName > 0) return field.fixedName;
     const place = this.#names.get(field.name);
     return place === undefined ? 0 : this.#index(place);
   }
@@ -145,6 +173,8 @@ export class HpackEncoder {
     this.#places.clear();
     this.#names.clear();
     this.#seen.clear();
+    this.#values.clear();
+    this.#restless.clear();
     this.#memo.clear();
     this.#size = this.#count = this.#misses = 0;
     this.#changed = true;

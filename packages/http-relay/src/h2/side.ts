@@ -18,6 +18,7 @@ export type StreamOwner = {
   onSent(side: Side): void;
 };
 
+const none: Buffer[] = [];
 const empty = Buffer.alloc(0);
 
 /** What a stream asks of the connection that it is on. */
@@ -51,8 +52,8 @@ export class Side {
   /** Our end has been sent. */
   sent = false;
   #unreported = 0;
-  readonly #held = new Held();
-  #queue: Buffer[] = this.#held.parts;
+  #held: Held | undefined;
+  #queue: Buffer[] = none;
   #queueAt = 0;
   /** Bytes that wait. */
   queued = 0;
@@ -92,14 +93,18 @@ export class Side {
   }
 
   #hold(bytes: Buffer, start: number, end: number): void {
-    if (this.queued === 0) this.#empty();
-    if (this.#queue === this.#held.parts) this.#held.add(bytes, start, end);
+    if (this.queued === 0) {
+      this.#empty();
+      this.#held ??= new Held();
+      this.#queue = this.#held.parts;
+    }
+    if (this.#queue === this.#held?.parts) this.#held.add(bytes, start, end);
     else this.#queue.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   #empty(): void {
-    this.#held.clear();
-    this.#queue = this.#held.parts;
+    this.#held?.clear();
+    this.#queue = none;
     this.#queueAt = 0;
   }
 

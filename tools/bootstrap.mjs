@@ -18,6 +18,7 @@ const commands = {
   roundhouse: { build: true, run: () => node(['apps/cli/dist/main.mjs', ...args]) },
   bench: { build: true, run: () => node(['bench/main.ts', ...args]) },
   fuzz: { build: false, run: () => node(['fuzz/main.ts', ...args]) },
+  interop: { build: true, run: () => node(['interop/main.ts', ...args]) },
   test: {
     build: true,
     run: () => run(join(root, 'node_modules/.bin/turbo'), ['run', 'lint', 'typecheck', 'test', ...args]),

@@ -12,7 +12,7 @@ const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/spec', 'example
 );
 const manifests = ['packages', 'apps']
   .flatMap((directory) => readdirSync(join(root, directory)).map((name) => join(directory, name)))
-  .concat('.', 'bench', 'e2e', 'fuzz')
+  .concat('.', 'bench', 'e2e', 'fuzz', 'interop')
   .map((directory) => join(root, directory, 'package.json'))
   .filter((file) => existsSync(file));
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
-import { dialectFor, type Layout, openModelServer } from '@roundhouse/dialects';
+import { dialectFor, type Layout, type ModelServer, openModelServer } from '@roundhouse/dialects';
 import { arrange } from './arrange.ts';
 import type { Config } from './config.ts';
 import { type Control, noControl } from './control.ts';
@@ -13,6 +13,7 @@ import { createLife, type WriteLine } from './life.ts';
 import { serveOps } from './ops.ts';
 import { createPlainLog } from './plain-log.ts';
 import { createServerWatch } from './server-watch.ts';
+import { loadInSight } from './sight.ts';
 import { followSources } from './sources.ts';
 import { defaultLimits, type FetchModel } from './steps.ts';
 import { isSocketPath, socketName } from './way.ts';
@@ -46,7 +47,8 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
 
   const keeper = createKeeper(
     {
-      ...{ clock, random, disk, server },
+      ...{ clock, random, disk },
+      server: { load: inSight(server, flags['model-dir']), unload: server.unload },
       fetchModel: arranged(fetch.fetchModel, dialect.layout),
       life: createLife({ clock, write }),
       onChange(entry) {
@@ -122,6 +124,11 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
     if (problem !== undefined) throw problem;
   }
   return { dataPort, opsPort: ops.port, run };
+}
+
+function inSight(server: ModelServer, modelDir: string): ModelServer['load'] {
+  const file = server.dialect.readsAtEachLoad;
+  return file === undefined ? server.load : loadInSight(server, modelDir, file);
 }
 
 /** Fetches, then makes of it what the model server takes. */

@@ -13,6 +13,8 @@ export type Command =
       readonly port: number;
       readonly examples: boolean;
       readonly fileRoots: readonly string[];
+      /** A file that says how further images are run; undefined: none. */
+      readonly images: string | undefined;
     }
   | { readonly kind: 'status'; readonly dataDirectory: string; readonly output: Output }
   | {
@@ -62,6 +64,7 @@ const options = {
   port: { type: 'string' },
   'no-examples': { type: 'boolean' },
   'file-root': { type: 'string', multiple: true },
+  images: { type: 'string' },
   namespace: { type: 'string', short: 'n' },
   output: { type: 'string', short: 'o' },
   data: { type: 'string', short: 'd' },
@@ -81,7 +84,7 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositi
 
 /** Which options a command knows; every other one is a mistake worth naming. */
 const known: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
-  up: ['data-dir', 'port', 'no-examples', 'file-root'],
+  up: ['data-dir', 'port', 'no-examples', 'file-root', 'images'],
   status: ['data-dir', 'output'],
   get: ['data-dir', 'output', 'namespace'],
   predict: ['data-dir', 'output', 'namespace', 'data', 'protocol'],
@@ -139,6 +142,7 @@ function commandFor(
         port: numberOf('--port', values.port ?? '8080', 65_535, problems),
         examples: values['no-examples'] !== true,
         fileRoots: (values['file-root'] ?? []).map((root) => resolve(root)),
+        images: values.images === undefined ? undefined : resolve(values.images),
       };
     case 'status':
     case 'down':

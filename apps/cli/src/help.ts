@@ -25,6 +25,8 @@ example models. Runs until Ctrl-C; what was applied is there again at the next s
   --port N         where predictions are served on 127.0.0.1 (default 8080; 0 picks a free port)
   --data-dir DIR   where everything is kept (default: .roundhouse in the checkout); the kubeconfig is DIR/kubeconfig
   --file-root DIR  a directory that models may be read from with file:// (may be repeated; the checkout is always one)
+  --images FILE    JSON that says which programs of this machine stand for further images, such as a model server from pip; the
+                   runtimes of these are installed too (docs/local-cluster.md)
   --no-examples    do not apply the example models`,
   status: `Usage: roundhouse status [--data-dir DIR] [-o json]
 

@@ -83,7 +83,13 @@ function parsed(json: string): unknown {
 }
 
 /**
- * https://github.com/SeldonIO/MLServer (1.7): the index wants a body, which every call of ours has. Each index and each load reads
- * every settings file on its disk again, so both grow with the number of models.
+ * https://github.com/SeldonIO/MLServer (1.7): each index and each load reads every settings file below its directory, so both would
+ * grow with the number of models. Its index lists what it finds there, not what it has loaded: each model is asked for by itself.
  */
-export const mlserver: Dialect = { ...v2, name: 'mlserver', layout };
+export const mlserver: Dialect = {
+  ...v2,
+  name: 'mlserver',
+  listing: undefined,
+  readsAtEachLoad: settingsName,
+  layout,
+};

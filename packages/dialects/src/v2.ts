@@ -35,6 +35,7 @@ export const v2: Dialect = {
   isFull: ({ status }) => status === 507,
   refusesName: (name) =>
     plainName.test(name) ? undefined : 'a model server takes names of letters, digits, "_", "-" and "." only',
+  readsAtEachLoad: undefined,
   layout: undefined,
 };
 

@@ -77,6 +77,16 @@ export const objectCases: readonly Case[] = [
     },
   },
   {
+    name: 'refuses an owner without a uid',
+    async run({ post }, namespace) {
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: '' }];
+      const { status, body } = await post(maps(namespace), configMap('owned', {}, { ownerReferences }));
+
+      expect(status).toBe(422);
+      expect(body.details.causes.map((cause: Body) => cause.field)).toEqual(['metadata.ownerReferences.uid']);
+    },
+  },
+  {
     name: 'refuses an object without a name, in an absent namespace, or of another kind',
     async run({ post }, namespace) {
       const unnamed = await post(maps(namespace), { ...configMap(''), metadata: {} });

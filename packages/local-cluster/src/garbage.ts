@@ -91,7 +91,7 @@ export function collectGarbage({ kinds, store, update, remove }: Rest): () => vo
       // An owner of a kind that is not served cannot be looked up: nobody may conclude that it is gone.
       if (!at) return { reference, state: 'there' };
       const owner = store.get(at.key, at.namespace, at.name);
-      if (owner?.metadata.uid !== reference.uid) return { reference, state: 'gone' };
+      if (owner === undefined || owner.metadata.uid !== reference.uid) return { reference, state: 'gone' };
       const isGoing = owner.metadata.deletionTimestamp && owner.metadata.finalizers?.includes('foregroundDeletion');
       return { reference, state: isGoing ? 'going' : 'there' };
     });

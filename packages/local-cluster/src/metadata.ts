@@ -31,8 +31,18 @@ export function checkMetadata(kind: Kind, metadata: Json): FieldError[] {
       : checkForm(nameFormOf(kind), name, 'metadata.name')),
     ...checkLabels(metadata.labels, 'metadata.labels'),
     ...Object.keys(annotations).flatMap((key) => checkKey(key.toLowerCase(), 'metadata.annotations')),
+    ...checkOwners(metadata.ownerReferences),
     ...(isOversized ? [fieldError.tooLong('metadata.annotations', annotationsSizeBytesMax)] : []),
   ];
+}
+
+/** Without a uid it would be anybody of that name, or nobody. */
+function checkOwners(ownerReferences: unknown): FieldError[] {
+  const owners = Array.isArray(ownerReferences) ? ownerReferences.map(asJson) : [];
+  const field = 'metadata.ownerReferences.uid';
+  return owners.flatMap(({ uid = '' }) =>
+    uid === '' ? [fieldError.invalid(field, uid, 'uid must not be empty')] : [],
+  );
 }
 
 function nameFormOf(kind: Kind): Form {

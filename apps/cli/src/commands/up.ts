@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, CodedError, messageOf, type Random } from '@roundhouse/base';
-import { type KubeObject, type LocalCluster, startLocalCluster } from '@roundhouse/local-cluster';
+import { type Images, type KubeObject, type LocalCluster, startLocalCluster } from '@roundhouse/local-cluster';
 import type { Log } from '@roundhouse/telemetry';
 import { parse } from 'yaml';
 import { endState, lastRouterPort, writeState } from '../local-state.ts';
@@ -10,6 +10,7 @@ import { applyObjects } from '../system/apply.ts';
 import { localImages } from '../system/images.ts';
 import { systemNamespace } from '../system/names.ts';
 import { type SystemObject, systemObjects } from '../system/objects.ts';
+import { readPrograms } from '../system/programs.ts';
 import { applyExamples, exampleRequest } from '../up/examples.ts';
 import { requestTotals, showLife } from '../up/life.ts';
 import { claimPort } from '../up/ports.ts';
@@ -35,6 +36,7 @@ export type UpRequest = {
   readonly port: number;
   readonly examples: boolean;
   readonly fileRoots: readonly string[];
+  readonly images: string | undefined;
 };
 
 /** Hosts of services end in this; requests name it in their `Host` header, so it need not resolve. */
@@ -46,12 +48,15 @@ export async function up(deps: UpDeps, wanted: UpRequest, signal: AbortSignal): 
   const say = (line: string) => screen.write(`${line}\n`);
   openDataDirectory(wanted.dataDirectory);
   const port = await claimPort(wanted.port, lastRouterPort(wanted.dataDirectory));
-  const images = localImages({ appsDirectory: join(deps.checkout, 'apps'), node: deps.node });
+  const images = {
+    ...localImages({ appsDirectory: join(deps.checkout, 'apps'), node: deps.node }),
+    ...(wanted.images === undefined ? {} : readPrograms(wanted.images)),
+  };
   const cluster = await startLocalCluster({ dataDirectory: wanted.dataDirectory, images, clock, random, log });
   const routerUrl = `http://127.0.0.1:${port}`;
   try {
     writeState(wanted.dataDirectory, { pid: deps.pid, routerUrl });
-    install(deps, cluster, wanted, port);
+    install(deps, cluster, images, wanted, port);
     say(`Kubernetes API at ${cluster.url}, predictions at ${routerUrl}`);
     await untilAnswering(deps, cluster, routerUrl, signal);
     say('');
@@ -82,13 +87,23 @@ function openDataDirectory(directory: string): void {
 }
 
 /** Everything of Roundhouse, and the examples at the first start. */
-function install(deps: UpDeps, { api }: LocalCluster, wanted: UpRequest, port: number): void {
+function install(deps: UpDeps, { api }: LocalCluster, images: Images, wanted: UpRequest, port: number): void {
   const examples = join(deps.checkout, 'examples');
   const deploy = join(deps.checkout, 'deploy');
   applyObjects(api, manifestsIn(join(deploy, 'crds'), 'apiextensions.k8s.io', 'customresourcedefinitions'));
-  applyObjects(api, manifestsIn(join(deploy, 'runtimes'), 'serving.kserve.io', 'clusterservingruntimes'));
+  const runtimes = manifestsIn(join(deploy, 'runtimes'), 'serving.kserve.io', 'clusterservingruntimes');
+  // One whose image is not to be had would be chosen for a service and never start.
+  applyObjects(
+    api,
+    runtimes.filter(({ object }) => imagesOf(object).every((image) => image in images)),
+  );
   applyObjects(api, systemObjects({ routerPort: port, fileRoots: [deps.checkout, ...wanted.fileRoots], domain }));
   if (wanted.examples) applyExamples(api, examples, systemNamespace);
+}
+
+function imagesOf({ spec }: KubeObject): readonly string[] {
+  const { containers = [] } = (spec ?? {}) as { readonly containers?: readonly { readonly image?: string }[] };
+  return containers.map(({ image = '' }) => image);
 }
 
 function manifestsIn(directory: string, group: string, plural: string): SystemObject[] {

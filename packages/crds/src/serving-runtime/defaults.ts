@@ -17,8 +17,8 @@ const resources = { cpu: '1', memory: '2Gi' };
 
 const builtInRuntimeSpec = {
   multiModel: true,
-  // Above KServe's own servers for the same formats: models that share a server load in milliseconds here.
-  supportedModelFormats: ['onnx', 'xgboost', 'lightgbm'].map((name) => ({ name, autoSelect: true, priority: 3 })),
+  // Below all others: where KServe's servers are installed, a service that names none keeps the one that it had.
+  supportedModelFormats: ['onnx', 'xgboost', 'lightgbm'].map((name) => ({ name, autoSelect: true })),
   protocolVersions: ['v1', 'v2', 'grpc-v2'],
   containers: [
     {

@@ -15,6 +15,8 @@ export type ContainerView = {
   readonly env: Readonly<Record<string, string>>;
   /** The port on 127.0.0.1 behind a port of the pod. */
   port(containerPort: number): number;
+  /** The text with paths of the container's mounts as they are on this machine. */
+  path(text: string): string;
 };
 
 /** How each image is run: images are programs on this machine. */
@@ -48,6 +50,7 @@ export function commandFor(images: Images, { spec }: Pod, container: Container, 
   return image({
     args: (container.args ?? []).map((arg) => translate(expand(arg, env))),
     env: Object.fromEntries(Object.entries(env).map(([name, value]) => [name, translate(value)])),
+    path: translate,
     port(containerPort) {
       const port = resolvePort(spec, ports, containerPort);
       if (port !== undefined) return port;

@@ -58,7 +58,10 @@ export function openVolumes({ api, tokens, clock }: VolumeDeps, directory: strin
       for (const volume of pod.spec.volumes ?? []) {
         const path = join(directory, volume.name);
         mkdirSync(path, { recursive: true });
-        if (volume.emptyDir !== undefined) continue;
+        if (volume.emptyDir !== undefined) {
+          for (const subPath of subPathsOf(pod, volume.name)) mkdirSync(join(path, subPath), { recursive: true });
+          continue;
+        }
         const files = filesFor(pod, volume);
         if (isDeepStrictEqual(written.get(volume.name), files)) continue;
         writeFiles(path, files);
@@ -69,6 +72,13 @@ export function openVolumes({ api, tokens, clock }: VolumeDeps, directory: strin
       return Math.min(...[...issued.values()].map(({ renewAtMs }) => renewAtMs));
     },
   };
+}
+
+/** Parts of the volume that containers mount; the kubelet makes those that are not there. */
+function subPathsOf({ spec }: Pod, volume: string): readonly string[] {
+  return spec.containers.flatMap(({ volumeMounts = [] }) =>
+    volumeMounts.filter(({ name }) => name === volume).map(({ subPath = '' }) => confined(subPath)),
+  );
 }
 
 /** Longest paths first, so that the innermost of nested mounts wins. */

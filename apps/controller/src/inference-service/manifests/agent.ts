@@ -16,6 +16,10 @@ const dialects: Readonly<Record<string, string>> = {
   predictiveserver: 'kserve',
 };
 
+/** The agent has the whole volume, the server only the models in place: KServe's servers load every directory that they see. */
+const modelVolume = '/mnt/model-dir';
+export const modelSubPath = 'models';
+
 const secretsDirectory = '/var/run/roundhouse/secrets';
 
 /** Where model servers take gRPC, by KServe's convention; only those that declare it are asked. */
@@ -32,7 +36,8 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
     image: agentImage,
     imagePullPolicy: 'IfNotPresent',
     args: [
-      ...['--enable-puller', '--config-dir', '/mnt/configs', '--model-dir', '/mnt/models'],
+      ...['--enable-puller', '--config-dir', '/mnt/configs'],
+      ...['--model-dir', `${modelVolume}/${modelSubPath}`, '--state-dir', `${modelVolume}/state`],
       ...['--component-port', '8080', '--port', '9081', '--ops-port', '9082'],
       ...(servesGrpc(server) ? ['--component-grpc-port', String(grpcPort)] : []),
     ],
@@ -51,7 +56,7 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
       seccompProfile: { type: 'RuntimeDefault' },
     },
     volumeMounts: [
-      { name: 'model-dir', mountPath: '/mnt/models' },
+      { name: 'model-dir', mountPath: modelVolume },
       { name: 'model-config', mountPath: '/mnt/configs', readOnly: true },
       { name: 'roundhouse-ca', mountPath: '/var/run/roundhouse/ca', readOnly: true },
       { name: 'roundhouse-token', mountPath: '/var/run/secrets/roundhouse', readOnly: true },

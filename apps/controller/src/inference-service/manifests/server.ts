@@ -1,4 +1,5 @@
 import { serverContainerName } from '@roundhouse/crds';
+import { modelSubPath } from './agent.ts';
 import { byKey, type Container, modelMemoryBytes, serverContainer } from './container.ts';
 import { type Rendering, serverType } from './rendering.ts';
 
@@ -19,9 +20,11 @@ export function modelServer({ service, predictor, resolved, runtime }: Rendering
   return {
     imagePullPolicy: 'IfNotPresent',
     ...server,
-    args: [...(server.args ?? []), ...explicit.args],
+    args: [...(server.args ?? []), ...explicit.args.filter((arg) => !isGiven(server, arg))],
     env: byKey('name', server.env, explicit.env, [{ name: 'INFERENCE_SERVICE_NAME', value: service.name }]),
-    volumeMounts: byKey('mountPath', server.volumeMounts, [{ name: 'model-dir', mountPath: '/mnt/models' }]),
+    volumeMounts: byKey('mountPath', server.volumeMounts, [
+      { name: 'model-dir', mountPath: '/mnt/models', subPath: modelSubPath },
+    ]),
     ports: server.ports ?? [{ name: 'http', containerPort: 8080, protocol: 'TCP' }],
     // Each second, since a pod is of no use before, and a loopback probe costs nothing.
     readinessProbe: server.readinessProbe ?? { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 3 },
@@ -34,6 +37,12 @@ export function modelServer({ service, predictor, resolved, runtime }: Rendering
 export function capacityBytesOf(rendering: Rendering): number | undefined {
   return modelMemoryBytes(modelServer(rendering));
 }
+
+/** Whether the runtime or the service has said it, in whatever way. */
+const isGiven = ({ args = [] }: Container, arg: string) => {
+  const [flag = ''] = arg.split('=');
+  return args.some((given) => given === flag || given.startsWith(`${flag}=`));
+};
 
 /** Servers that would load everything they find at start are told to wait to be asked. */
 function explicitLoading(type: string): { readonly args: readonly string[]; readonly env: readonly object[] } {

@@ -1,17 +1,20 @@
 import type { Clock } from '@roundhouse/base';
-import { type Cluster, resources, type Stored, systemNamespace } from './cluster.ts';
+import { type Cluster, controlHost, type Installation, resources, type Stored } from './cluster.ts';
 import { areCurrent, type Certificates, issueCertificates } from './tls.ts';
 
 const name = 'roundhouse-ca';
-const host = `roundhouse-control.${systemNamespace}.svc`;
-const hosts = [host, `${host}.cluster.local`];
+
+export type Deps = { readonly cluster: Cluster; readonly clock: Clock; readonly installation: Installation };
+
+function hostsOf(installation: Installation): readonly string[] {
+  const host = controlHost(installation);
+  return [host, `${host}.cluster.local`];
+}
 
 /** The certificates of the control port, kept in a Secret, and copies of the CA's certificate where they are needed. */
-export async function openCertificates(
-  deps: { readonly cluster: Cluster; readonly clock: Clock },
-  signal: AbortSignal,
-) {
+export async function openCertificates(deps: Deps, signal: AbortSignal) {
   const { cluster, clock } = deps;
+  const hosts = hostsOf(deps.installation);
   let current = await load(deps, signal);
 
   return {
@@ -34,8 +37,10 @@ export async function openCertificates(
   };
 }
 
-async function load({ cluster, clock }: { readonly cluster: Cluster; readonly clock: Clock }, signal: AbortSignal) {
-  const stored = await cluster.get(resources.secrets, systemNamespace, name, signal);
+async function load({ cluster, clock, installation }: Deps, signal: AbortSignal) {
+  const hosts = hostsOf(installation);
+  const { namespace } = installation;
+  const stored = await cluster.get(resources.secrets, namespace, name, signal);
   const before = stored && certificatesIn(stored);
   if (before !== undefined && areCurrent(before, hosts, clock)) return before;
   const issued = await issueCertificates(before, hosts, clock);
@@ -45,7 +50,7 @@ async function load({ cluster, clock }: { readonly cluster: Cluster; readonly cl
     'tls.crt': encode(issued.certificate),
     'tls.key': encode(issued.key),
   };
-  const metadata = { name, namespace: systemNamespace };
+  const metadata = { name, namespace };
   if (stored === undefined)
     await cluster.create(resources.secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data }, signal);
   else await cluster.patch(resources.secrets, metadata, { data }, signal);

@@ -46,7 +46,16 @@ export type RecordEvent = (
   event: { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string },
 ) => void;
 
-export const systemNamespace = 'roundhouse-system';
+/** What was decided when Roundhouse was installed; it goes into what we render. */
+export type Installation = {
+  /** Where the controllers and routers run. */
+  readonly namespace: string;
+  readonly agentImage: string;
+};
+
+/** How agents and routers reach the control stream. */
+export const controlHost = ({ namespace }: Installation) => `roundhouse-control.${namespace}.svc`;
+export const controlPort = 9443;
 
 const core = (resource: string, kind: string): ResourceName => ({ group: '', version: 'v1', resource, kind });
 const apps = (resource: string, kind: string): ResourceName => ({ group: 'apps', version: 'v1', resource, kind });

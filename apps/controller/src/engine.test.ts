@@ -4,7 +4,7 @@ import { silentLog } from '@roundhouse/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
 import { conditionsOf, resources, type Stored } from './cluster.ts';
 import { createEngine, type Queue } from './engine.ts';
-import { names } from './testing/builders.ts';
+import { installation, names } from './testing/builders.ts';
 import { clusterOn, openEmbedded, watchInto } from './testing/embedded.ts';
 import { issueCertificates } from './tls.ts';
 
@@ -58,6 +58,7 @@ async function start() {
     record: (regarding, { reason }) => void events.push(`${regarding.kind}/${regarding.metadata.name} ${reason}`),
     domain: 'example.com',
     fileRoots: [],
+    installation,
     queue: (_, handle) => plainQueue(handle),
     onNamespace: () => {},
   });

@@ -5,7 +5,16 @@ import type { Log } from '@roundhouse/telemetry';
 import { createAgents } from './assignments/agents.ts';
 import { createFleet } from './assignments/fleet.ts';
 import { modelFor } from './assignments/model.ts';
-import { type Cluster, isReady, keyOf, type RecordEvent, type Stored, serviceKeyOf, type Views } from './cluster.ts';
+import {
+  type Cluster,
+  type Installation,
+  isReady,
+  keyOf,
+  type RecordEvent,
+  type Stored,
+  serviceKeyOf,
+  type Views,
+} from './cluster.ts';
 import { createServices } from './inference-service/reconcile.ts';
 import { type Board, createPublisher } from './routes/publisher.ts';
 import { createShardWriter } from './shards/writer.ts';
@@ -24,6 +33,7 @@ export type EngineDeps = {
   readonly record: RecordEvent;
   readonly domain: string;
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
   readonly queue: (name: string, handle: (key: string, signal: AbortSignal) => Promise<void>) => Queue;
   /** Set for a new term: statuses stay as they are until `rediscovered`, since agents have yet to tell what they hold. */
   readonly rediscovers?: boolean;

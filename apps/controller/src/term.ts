@@ -5,6 +5,7 @@ import {
   createEventRecorder,
   createInformer,
   createWorkQueue,
+  type Informer,
   isKubeError,
   type Kube,
   type KubeObject,
@@ -13,7 +14,7 @@ import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from './assignments/fleet.ts';
 import { authenticateAgent, authenticateRouter, type Reviewed } from './authenticate.ts';
 import { openCertificates } from './certificates.ts';
-import { type Cluster, resources, systemNamespace } from './cluster.ts';
+import { type Cluster, resources } from './cluster.ts';
 import type { Config } from './config.ts';
 import { createEngine, type Engine, type EngineDeps } from './engine.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -41,9 +42,9 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   const { kube, clock, log } = deps;
   const names = namesFor();
   const cluster: Cluster = kube;
-  const certificates = await openCertificates({ cluster, clock }, signal);
+  const certificates = await openCertificates({ cluster, clock, installation: config.installation }, signal);
   const authorities = queueFor(deps, signal)('authorities', (namespace, at) => certificates.publish(namespace, at));
-  authorities.add(systemNamespace);
+  authorities.add(config.installation.namespace);
   const recorder = createEventRecorder({
     kube,
     clock,
@@ -61,6 +62,7 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   const doors = {
     names,
     cluster,
+    installation: config.installation,
     review: (token: string, audience: string, at: AbortSignal) => review(kube, token, audience, at),
     serviceUid: (namespace: string, service: string) => engine.serviceUid(`${namespace}/${service}`),
   };
@@ -106,7 +108,7 @@ type EngineParts = Pick<EngineDeps, 'cluster' | 'record' | 'board' | 'onNamespac
 /** The engine with its watches: it starts once all of them have their first list. */
 async function openEngine(
   deps: TermDeps,
-  { domain, fileRoots }: Config,
+  { domain, fileRoots, installation, namespaces }: Config,
   names: ReturnType<typeof namesFor>,
   signal: AbortSignal,
   parts: EngineParts,
@@ -119,21 +121,26 @@ async function openEngine(
     tell: (engine: Engine, key: string, object: KubeObject, gone: boolean) => void,
     labelSelector?: string,
   ) => {
-    const informer = createInformer(
-      { kube, clock, random, onTrouble: (message) => log.warn({}, message) },
-      {
-        resource,
-        ...(labelSelector !== undefined && { labelSelector }),
-        strip,
-        onChange(key, before, after) {
-          const object = after ?? before;
-          // Until the engine starts, changes are part of the first list, which it reads as a whole.
-          if (engine !== undefined && object !== undefined) tell(engine, key, object, after === undefined);
+    const follow = (namespace: string | undefined) => {
+      const informer = createInformer(
+        { kube, clock, random, onTrouble: (message) => log.warn({}, message) },
+        {
+          resource,
+          ...(namespace !== undefined && { namespace }),
+          ...(labelSelector !== undefined && { labelSelector }),
+          strip,
+          onChange(key, before, after) {
+            const object = after ?? before;
+            // Until the engine starts, changes are part of the first list, which it reads as a whole.
+            if (engine !== undefined && object !== undefined) tell(engine, key, object, after === undefined);
+          },
         },
-      },
-    );
-    running.push(informer.run(signal));
-    return informer;
+      );
+      running.push(informer.run(signal));
+      return informer;
+    };
+    const isOfCluster = resource === names.clusterServingRuntimes;
+    return namespaces.length === 0 || isOfCluster ? follow(undefined) : joined(namespaces, follow);
   };
   const ours = names.labels.service;
   const views = {
@@ -155,6 +162,7 @@ async function openEngine(
     views,
     domain,
     fileRoots,
+    installation,
     queue: queueFor(deps, signal),
     rediscovers: true,
   });
@@ -162,6 +170,19 @@ async function openEngine(
   engine.start();
   for (const pod of pods.list()) engine.onPod(pod, false);
   return { engine, watching: Promise.all(running) };
+}
+
+type Following = Pick<Informer, 'get' | 'list' | 'synced'>;
+
+/** The informers of several namespaces as one. */
+function joined(namespaces: readonly string[], follow: (namespace: string) => Following): Following {
+  const byNamespace = new Map(namespaces.map((namespace) => [namespace, follow(namespace)]));
+  const all = [...byNamespace.values()];
+  return {
+    get: (key) => byNamespace.get(key.slice(0, key.indexOf('/')))?.get(key),
+    list: () => all.flatMap((informer) => [...informer.list()]),
+    synced: Promise.all(all.map(({ synced }) => synced)).then(() => {}),
+  };
 }
 
 /** What nobody here reads is most of an object's size. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { aRuntime, aServiceIdentity, names } from '../testing/builders.ts';
+import { aRuntime, aServiceIdentity, installation, names } from '../testing/builders.ts';
 import { planChild, type StoredChild } from './children.ts';
 import { type Facts, type Plan, planInferenceService } from './plan.ts';
 
@@ -13,6 +13,7 @@ const facts = (predictor: object, change: Partial<Facts> = {}): Facts => ({
   runtimes: [aRuntime()],
   secrets: [],
   fileRoots: [],
+  installation,
   ...change,
 });
 

@@ -6,6 +6,7 @@ import {
   type ResolvedPredictor,
   resolvePredictor,
 } from '@roundhouse/crds';
+import type { Installation } from '../cluster.ts';
 import { deploymentFor } from './manifests/deployment.ts';
 import type { ServiceIdentity } from './manifests/metadata.ts';
 import type { Rendering } from './manifests/rendering.ts';
@@ -23,6 +24,7 @@ export type Facts = {
   readonly runtimes: readonly Runtime[];
   readonly secrets: readonly string[];
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
 };
 
 /** What its models need to know of a service. */
@@ -49,7 +51,15 @@ export type Plan = {
 );
 
 /** What a service becomes, or why it cannot. */
-export function planInferenceService({ names, service, spec, runtimes, secrets, fileRoots }: Facts): Plan {
+export function planInferenceService({
+  names,
+  service,
+  spec,
+  runtimes,
+  secrets,
+  fileRoots,
+  installation,
+}: Facts): Plan {
   const problems = inferenceServiceProblems(service.name, spec);
   const parsed = inferenceServiceSpec.safeParse(spec).data;
   if (parsed === undefined || problems.length > 0) {
@@ -62,7 +72,7 @@ export function planInferenceService({ names, service, spec, runtimes, secrets, 
   if ('reason' in choice) return { kind: 'blocked', trouble: choice, unsupported, multiModel: resolved.multiModel };
   const { runtime, protocol } = choice;
   const { predictor } = parsed;
-  const rendering: Rendering = { names, service, predictor, resolved, runtime, secrets, fileRoots };
+  const rendering: Rendering = { names, service, predictor, resolved, runtime, secrets, fileRoots, installation };
   const resolution = {
     predictor: resolved,
     runtime,

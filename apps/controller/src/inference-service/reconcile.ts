@@ -2,7 +2,7 @@ import { type Clock, messageOf, timestamp } from '@roundhouse/base';
 import { type InferenceServiceStatus, type Names, servingRuntimeSpec } from '@roundhouse/crds';
 import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from '../assignments/fleet.ts';
-import { type Cluster, type RecordEvent, resources, type Stored, type Views } from '../cluster.ts';
+import { type Cluster, type Installation, type RecordEvent, resources, type Stored, type Views } from '../cluster.ts';
 import { mergePatchFor } from '../merge-patch.ts';
 import { planChild } from './children.ts';
 import { createHosts } from './hosts.ts';
@@ -22,6 +22,7 @@ export type Deps = {
   readonly record: RecordEvent;
   readonly domain: string;
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
   /** Looks at the service again, soon or after a while. */
   readonly wake: (key: string, afterMs?: number) => void;
   /** The service's pods. */
@@ -33,7 +34,7 @@ type Memory = { secrets: readonly string[]; failure: string | undefined };
 
 /** InferenceServices: what models and routers see of them at once, and their objects and status soon after. */
 export function createServices(deps: Deps) {
-  const { names, clock, cluster, views, fleet, record, domain, fileRoots, wake, podsOf } = deps;
+  const { names, clock, cluster, views, fleet, record, domain, fileRoots, installation, wake, podsOf } = deps;
   const hosts = createHosts();
   const memories = new Map<string, Memory>();
 
@@ -82,6 +83,7 @@ export function createServices(deps: Deps) {
       runtimes: runtimesOf(namespace),
       secrets,
       fileRoots,
+      installation,
     });
   };
 
@@ -98,6 +100,7 @@ export function createServices(deps: Deps) {
     const holder = hosts.holderOf(host);
     return {
       names,
+      installation,
       name,
       namespace,
       generation,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aRuntime, aServiceIdentity, names } from '../testing/builders.ts';
+import { aRuntime, aServiceIdentity, installation, names } from '../testing/builders.ts';
 import { planInferenceService } from './plan.ts';
 import { type StatusFacts, statusFor } from './status.ts';
 
@@ -11,12 +11,14 @@ const plan = (predictor: object, runtimes = [aRuntime()]) =>
     runtimes,
     secrets: [],
     fileRoots: [],
+    installation,
   });
 
 const available = { availableReplicas: 1, conditions: [{ type: 'Available', status: 'True' }] };
 
 const facts = (change: Partial<StatusFacts> = {}): StatusFacts => ({
   names,
+  installation,
   name: 'shared',
   namespace: 'default',
   generation: 3,

@@ -7,10 +7,12 @@ import {
   type Names,
   type Verdict,
 } from '@roundhouse/crds';
+import { controlHost, controlPort, type Installation } from '../cluster.ts';
 import type { Plan } from './plan.ts';
 
 export type StatusFacts = {
   readonly names: Names;
+  readonly installation: Installation;
   readonly name: string;
   readonly namespace: string;
   readonly generation: number;
@@ -70,7 +72,7 @@ export function predictorHostFor(host: string, name: string): string {
 }
 
 function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceCondition, Verdict>> {
-  const { plan, hostHolder, host, unreachable } = facts;
+  const { plan, installation, hostHolder, host, unreachable } = facts;
   const PredictorReady = predictorVerdict(facts);
   const IngressReady = ingressVerdict(PredictorReady, host, hostHolder);
   const first = firstBlocking(inferenceServiceConditions, { PredictorReady, IngressReady });
@@ -84,7 +86,7 @@ function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceConditi
     Ready: first ?? good,
     ...(limited === undefined ? {} : { MemoryLimited: limited ? good : noLimit }),
     ...(plan.unsupported.length === 0 ? {} : { UnsupportedField: unsupportedVerdict(plan.unsupported) }),
-    ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(unreachable) }),
+    ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(installation, unreachable) }),
     ...(stalled === undefined ? {} : { Stalled: { ...stalled, status: 'True' } }),
   };
 }
@@ -123,7 +125,7 @@ function unsupportedVerdict(fields: readonly string[]): Verdict {
   return { status: 'True', reason: 'NotImplemented', message: `not in effect: ${fields.join(', ')}` };
 }
 
-function unreachableVerdict(pods: readonly string[]): Verdict {
-  const message = `no control stream from ${pods.join(', ')}: open port 9443 of roundhouse-control.roundhouse-system to them`;
+function unreachableVerdict(installation: Installation, pods: readonly string[]): Verdict {
+  const message = `no control stream from ${pods.join(', ')}: open port ${controlPort} of ${controlHost(installation)} to them`;
   return { status: 'True', reason: 'NoControlStream', message };
 }

@@ -2,6 +2,7 @@ import { builtInRuntime, namesFor } from '@roundhouse/crds';
 import type { Report } from '../assignments/copy.ts';
 import { modelFor } from '../assignments/model.ts';
 import type { Replica, Session } from '../assignments/replica.ts';
+import type { Installation } from '../cluster.ts';
 import type { ServiceIdentity } from '../inference-service/manifests/metadata.ts';
 import type { Runtime } from '../inference-service/runtime.ts';
 import type { ServiceView } from '../inference-service/view.ts';
@@ -9,6 +10,8 @@ import type { RouteChange } from '../routes/publisher.ts';
 
 /** Objects for tests, complete but for what a test says about them. */
 export const names = namesFor();
+
+export const installation: Installation = { namespace: 'roundhouse-system', agentImage: 'roundhouse/agent:0.1.0' };
 
 export const createdAt = '2026-01-01T00:00:00Z';
 

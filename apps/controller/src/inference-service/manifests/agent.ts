@@ -1,7 +1,6 @@
+import { controlHost, controlPort } from '../../cluster.ts';
 import { type Container, modelMemoryBytes } from './container.ts';
 import { type Rendering, serverType } from './rendering.ts';
-
-export const agentImage = 'roundhouse/agent:0.1.0';
 
 /** Settings of storage clients and proxies: given to the server's container, they mean the agent's downloads. */
 const storageSetting = /^(AWS_|S3_|GOOGLE_|STORAGE_|HF_|AZURE_|awsAnonymousCredential$|(https?|no|all)_proxy$)/i;
@@ -26,10 +25,10 @@ const servesGrpc = ({ ports = [] }: Container) =>
 
 /** The sidecar that makes "loaded on this server" equal to "assigned to this replica", and carries its traffic. */
 export function agentContainer(rendering: Rendering, server: Container): Container {
-  const { secrets } = rendering;
+  const { secrets, installation } = rendering;
   return {
     name: 'agent',
-    image: agentImage,
+    image: installation.agentImage,
     imagePullPolicy: 'IfNotPresent',
     args: [
       ...['--enable-puller', '--config-dir', '/mnt/configs', '--model-dir', '/mnt/models'],
@@ -64,7 +63,7 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
   };
 }
 
-function environment({ service, runtime, fileRoots }: Rendering, server: Container) {
+function environment({ service, runtime, fileRoots, installation }: Rendering, server: Container) {
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
@@ -76,7 +75,7 @@ function environment({ service, runtime, fileRoots }: Rendering, server: Contain
     fromPod('POD_UID', 'metadata.uid'),
     fromPod('POD_IP', 'status.podIP'),
     { name: 'INFERENCE_SERVICE_NAME', value: service.name },
-    { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: 'roundhouse-control.roundhouse-system.svc:9443' },
+    { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: `${controlHost(installation)}:${controlPort}` },
     { name: 'ROUNDHOUSE_CA_FILE', value: '/var/run/roundhouse/ca/ca.crt' },
     { name: 'ROUNDHOUSE_TOKEN_FILE', value: '/var/run/secrets/roundhouse/token' },
     { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(runtime)] ?? 'v2' },

@@ -1,4 +1,5 @@
 import type { Names, Predictor, ResolvedPredictor } from '@roundhouse/crds';
+import type { Installation } from '../../cluster.ts';
 import type { Runtime } from '../runtime.ts';
 import type { ServiceIdentity } from './metadata.ts';
 
@@ -13,6 +14,7 @@ export type Rendering = {
   readonly secrets: readonly string[];
   /** Directories that `file://` artifacts may come from. */
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
 };
 
 /** What kind of server the runtime runs, by KServe's annotation or by its name. */

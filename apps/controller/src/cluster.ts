@@ -19,6 +19,10 @@ export type Views = {
   readonly deployments: View;
   readonly childServices: View;
   readonly modelConfigs: View;
+  readonly autoscalers: View;
+  readonly budgets: View;
+  /** ConfigMaps beside the controller. */
+  readonly settings: View;
 };
 
 /** The writes and single reads that we make. `resource` names them as in URLs. */
@@ -38,6 +42,19 @@ export type Cluster = {
     patch: object,
     signal: AbortSignal,
   ): Promise<Stored | undefined>;
+  /** A missing object, and one that is another than `uid`, is no error. */
+  delete(
+    resource: ResourceName,
+    target: { readonly namespace: string; readonly name: string; readonly uid: string },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** The object's metadata alone, without its content. Undefined when there is no such object. */
+  metadata(
+    resource: ResourceName,
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Stored['metadata'] | undefined>;
 };
 
 /** An Event on `regarding`. */
@@ -68,6 +85,16 @@ export const resources = {
   configMaps: core('configmaps', 'ConfigMap'),
   secrets: core('secrets', 'Secret'),
   serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
+  autoscalers: {
+    group: 'autoscaling',
+    version: 'v2',
+    resource: 'horizontalpodautoscalers',
+    kind: 'HorizontalPodAutoscaler',
+  },
+  budgets: { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets', kind: 'PodDisruptionBudget' },
+  scaledObjects: { group: 'keda.sh', version: 'v1alpha1', resource: 'scaledobjects', kind: 'ScaledObject' },
+  ingresses: { group: 'networking.k8s.io', version: 'v1', resource: 'ingresses', kind: 'Ingress' },
+  httpRoutes: { group: 'gateway.networking.k8s.io', version: 'v1', resource: 'httproutes', kind: 'HTTPRoute' },
 } as const;
 
 export function keyOf({ metadata: { namespace, name } }: Stored): string {

@@ -6,7 +6,7 @@ import { conditionsOf, resources, type Stored } from './cluster.ts';
 import { createEngine, type Queue } from './engine.ts';
 import { installation, names } from './testing/builders.ts';
 import { clusterOn, openEmbedded, watchInto } from './testing/embedded.ts';
-import { issueCertificates } from './tls.ts';
+import { renewed } from './tls.ts';
 
 const forever = new AbortController().signal;
 const closers: (() => unknown)[] = [];
@@ -45,6 +45,9 @@ async function start() {
     clusterRuntimes: watchInto(api, names.clusterServingRuntimes, () => engine.onRuntime()),
     deployments: watchInto(api, resources.deployments, (object) => engine.onChild(object)),
     childServices: watchInto(api, resources.services, (object) => engine.onChild(object)),
+    autoscalers: watchInto(api, resources.autoscalers, (object) => engine.onChild(object)),
+    budgets: watchInto(api, resources.budgets, (object) => engine.onChild(object)),
+    settings: watchInto(api, resources.configMaps, (object) => engine.onSettings(object)),
     modelConfigs: watchInto(api, resources.configMaps, (object) => engine.onModelConfig(object)),
   };
   watchInto(api, resources.pods, (object, gone) => engine.onPod(object, gone));
@@ -63,7 +66,7 @@ async function start() {
     onNamespace: () => {},
   });
   engine.start();
-  const certificates = await issueCertificates(undefined, ['control'], systemClock);
+  const certificates = await renewed(undefined, ['control'], systemClock);
   const server = await serveControl(
     { clock: systemClock, log: silentLog },
     {
@@ -284,6 +287,56 @@ describe('the controller on the embedded API server', () => {
 
     await expect.poll(text).toContain('iris');
     await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+  });
+
+  it('serves a service with a model of its own, named after it', async () => {
+    const world = await start();
+    const predictor = { model: { modelFormat: { name: 'onnx' }, storageUri: 's3://bucket/own' } };
+    apply(world, 'InferenceService', 'shared', { predictor });
+    await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+    makeAvailable(world);
+    const ready = () => {
+      const object = world.api.get(names.inferenceServices, 'default', 'shared') as Stored | undefined;
+      const { status, reason } = (object && conditionsOf(object).find(({ type }) => type === 'Ready')) ?? {};
+      return `${status} ${reason}`;
+    };
+    await expect.poll(ready).toBe('Unknown ModelNotLoaded');
+    apply(world, 'TrainedModel', 'shared', modelSpec());
+
+    const agent = runAgent(world, 'one');
+    await expect.poll(ready).toBe('True undefined');
+    await expect.poll(() => readyOf(world, 'shared')).toBe('False IsNotMMSPredictor');
+
+    expect(agent.assigned).toEqual(['shared']);
+    expect(world.engine.fleet.services.get('default/shared')?.models.get('shared')?.own).toBe(true);
+    world.api.delete(names.trainedModels, 'default', 'shared');
+    await expect.poll(() => model(world, 'shared')).toBeUndefined();
+    expect(agent.assigned).toEqual(['shared']);
+    expect(world.api.get(resources.configMaps, 'default', 'modelconfig-shared-0')).toMatchObject({
+      data: {
+        'models.json': expect.stringContaining('"modelName":"shared","modelSpec":{"storageUri":"s3://bucket/own"'),
+      },
+    });
+  });
+
+  it('says why a model of its own does not load', async () => {
+    const world = await start();
+    const predictor = { onnx: { storageUri: 's3://bucket/lost' } };
+    apply(world, 'InferenceService', 'shared', { predictor });
+    await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+    makeAvailable(world);
+    runAgent(world, 'one', 'fails');
+    const status = () => (world.api.get(names.inferenceServices, 'default', 'shared') as Stored | undefined)?.status;
+
+    await expect.poll(status).toMatchObject({
+      conditions: expect.arrayContaining([expect.objectContaining({ type: 'Ready', reason: 'ModelLoadFailed' })]),
+      modelStatus: {
+        transitionStatus: 'BlockedByFailedLoad',
+        states: { targetModelState: 'FailedToLoad' },
+        lastFailureInfo: { reason: 'ModelLoadFailed', message: expect.stringContaining('no such bucket') },
+      },
+    });
+    expect(world.events).toContain('InferenceService/shared ModelLoadFailed');
   });
 
   it('gives a host to the older of two services that share it', async () => {

@@ -15,7 +15,9 @@ import {
   serviceKeyOf,
   type Views,
 } from './cluster.ts';
+import { createExposure } from './exposure/writer.ts';
 import { createServices } from './inference-service/reconcile.ts';
+import { createSettings } from './inference-service/settings.ts';
 import { type Board, createPublisher } from './routes/publisher.ts';
 import { createShardWriter } from './shards/writer.ts';
 import { createStatusWriter, reconcileClaim } from './trained-model/reconcile.ts';
@@ -47,12 +49,14 @@ export type Engine = ReturnType<typeof createEngine>;
 const statusDelayMs = 100;
 /** Models applied together are written together. */
 const shardDelayMs = 50;
+/** New services hardly ever change the way to them. */
+const exposureDelayMs = 1_000;
 /** Pods, Deployments and streams change in bursts. */
 const serviceDelayMs = 20;
 
 /** All of the controller between the API server's watches and the control stream. */
 export function createEngine(deps: EngineDeps) {
-  const { names, clock, cluster, views, record, queue, onNamespace } = deps;
+  const { names, clock, views, queue, onNamespace } = deps;
 
   let held: Set<string> | undefined = deps.rediscovers === true ? new Set() : undefined;
   const claims = queue('claims', (key, signal) => reconcileClaim({ ...deps, fleet }, key, signal));
@@ -71,20 +75,19 @@ export function createEngine(deps: EngineDeps) {
       claims.add(`${service.namespace}/${name}`);
       shards.changed(service, name);
     },
+    onOwn: ({ key }) => wake(key),
     onReleased: (key) => claims.add(key),
   });
   const wake = (key: string, afterMs = serviceDelayMs) => serviceQueue.add(key, afterMs);
   const pods = new Map<string, Map<string, Stored>>();
   const podsOf = (key: string) => pods.get(key)?.values() ?? [];
-  const shards = createShardWriter({
-    names,
-    cluster,
-    modelConfigs: views.modelConfigs,
-    fleet,
-    touch: (key) => shardQueue.add(key, shardDelayMs),
-  });
-  const writeStatus = createStatusWriter({ names, clock, cluster, views, fleet, record });
-  const services = createServices({ ...deps, fleet, wake, podsOf });
+  const touch = (key: string) => shardQueue.add(key, shardDelayMs);
+  const shards = createShardWriter({ ...deps, fleet, touch, onFull: (key) => wake(key) });
+  const settings = createSettings(deps);
+  const exposure = createExposure({ ...deps, settings, fleet });
+  const exposures = queue('exposure', (_, signal) => exposure.write(signal));
+  const writeStatus = createStatusWriter({ ...deps, fleet });
+  const services = createServices({ ...deps, fleet, settings, wake, podsOf, homeless: shards.homeless });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {
@@ -106,6 +109,14 @@ export function createEngine(deps: EngineDeps) {
       for (const model of service.models.values()) claims.add(model.key);
     }
     serviceQueue.add(key);
+    if (settings.current().config.exposes) exposures.add('roundhouse', exposureDelayMs);
+  };
+
+  const refreshAll = () => {
+    for (const key of allServices()) {
+      services.refresh(key);
+      wake(key);
+    }
   };
 
   const allServices = () => [...views.services.list()].map(keyOf);
@@ -116,6 +127,7 @@ export function createEngine(deps: EngineDeps) {
 
     /** Takes in all that the views hold. Models come first, so that those with a place keep it when their service comes. */
     start() {
+      if (settings.read()) exposures.add('roundhouse');
       for (const object of views.models.list()) onModel(keyOf(object));
       for (const key of allServices()) onService(key);
     },
@@ -149,11 +161,13 @@ export function createEngine(deps: EngineDeps) {
     onModel,
     onService,
 
-    onRuntime() {
-      for (const key of allServices()) {
-        services.refresh(key);
-        wake(key);
-      }
+    onRuntime: refreshAll,
+
+    /** A ConfigMap beside the controller changed. */
+    onSettings(object: Stored) {
+      if (!settings.read(object)) return;
+      refreshAll();
+      exposures.add('roundhouse');
     },
 
     /** One of a service's own objects changed. */

@@ -34,6 +34,8 @@ export const version = '0.1.0';
 /** Agents come back within a second or two; one that does not may take its time. Routers go on with what they know. */
 const rediscoveryMs = 5_000;
 
+const furtherMsMax = 2_000;
+
 /** Certificates are looked at this often; they are renewed weeks before their end. */
 const renewalMs = 60 * 60 * 1000;
 
@@ -93,8 +95,9 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   try {
     while (!signal.aborted) {
       await clock.sleep(renewalMs, signal).catch(() => {});
-      if (!signal.aborted)
-        await certificates.renew(signal).catch((err) => log.warn({ err }, 'certificates not renewed'));
+      if (signal.aborted) break;
+      await certificates.renew(signal).catch((err) => log.warn({ err }, 'certificates not renewed'));
+      for (const namespace of certificates.namespaces()) authorities.add(namespace);
     }
   } finally {
     await server.close();
@@ -119,7 +122,7 @@ async function openEngine(
   const watch = (
     resource: ResourceName,
     tell: (engine: Engine, key: string, object: KubeObject, gone: boolean) => void,
-    labelSelector?: string,
+    selection: { readonly labelSelector?: string; readonly namespace?: string } = {},
   ) => {
     const follow = (namespace: string | undefined) => {
       const informer = createInformer(
@@ -127,7 +130,7 @@ async function openEngine(
         {
           resource,
           ...(namespace !== undefined && { namespace }),
-          ...(labelSelector !== undefined && { labelSelector }),
+          ...selection,
           strip,
           onChange(key, before, after) {
             const object = after ?? before;
@@ -140,9 +143,11 @@ async function openEngine(
       return informer;
     };
     const isOfCluster = resource === names.clusterServingRuntimes;
-    return namespaces.length === 0 || isOfCluster ? follow(undefined) : joined(namespaces, follow);
+    const isOne = namespaces.length === 0 || isOfCluster || selection.namespace !== undefined;
+    return isOne ? follow(undefined) : joined(namespaces, follow);
   };
-  const ours = names.labels.service;
+  const ours = { labelSelector: names.labels.service };
+  const beside = { namespace: installation.namespace };
   const views = {
     services: watch(names.inferenceServices, (to, key) => to.onService(key)),
     models: watch(names.trainedModels, (to, key) => to.onModel(key)),
@@ -150,10 +155,17 @@ async function openEngine(
     clusterRuntimes: watch(names.clusterServingRuntimes, (to) => to.onRuntime()),
     deployments: watch(resources.deployments, (to, _, object) => to.onChild(object), ours),
     childServices: watch(resources.services, (to, _, object) => to.onChild(object), ours),
+    autoscalers: watch(resources.autoscalers, (to, _, object) => to.onChild(object), ours),
+    budgets: watch(resources.budgets, (to, _, object) => to.onChild(object), ours),
+    settings: watch(resources.configMaps, (to, _, object) => to.onSettings(object), beside),
     modelConfigs: watch(resources.configMaps, (to, _, object) => to.onModelConfig(object), ours),
   };
   const pods = watch(resources.pods, (to, _, object, gone) => to.onPod(object, gone), ours);
-  await Promise.race([Promise.all([...Object.values(views), pods].map(({ synced }) => synced)), aborted(signal)]);
+  const { autoscalers, budgets, ...needed } = views;
+  await Promise.race([Promise.all([...Object.values(needed), pods].map(({ synced }) => synced)), aborted(signal)]);
+  // Without these nearly everything works: nobody waits for them if they may not be seen.
+  const further = Promise.all([autoscalers.synced, budgets.synced]);
+  await Promise.race([further, clock.sleep(furtherMsMax, signal)]);
   const created = createEngine({
     ...parts,
     names,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { aRuntime, aServiceIdentity, installation, names } from '../testing/builders.ts';
+import { aRuntime, aServiceIdentity, installation, names, noConfig, noStorage } from '../testing/builders.ts';
 import { planChild, type StoredChild } from './children.ts';
 import { type Facts, type Plan, planInferenceService } from './plan.ts';
 
@@ -11,7 +11,8 @@ const facts = (predictor: object, change: Partial<Facts> = {}): Facts => ({
   service: aServiceIdentity(),
   spec: { predictor },
   runtimes: [aRuntime()],
-  secrets: [],
+  config: noConfig,
+  storage: noStorage,
   fileRoots: [],
   installation,
   ...change,
@@ -29,7 +30,7 @@ const goldens = [
         nodeSelector: { disk: 'fast' },
         labels: { team: 'a' },
       },
-      { secrets: ['storage'], fileRoots: ['/models'] },
+      { storage: { secrets: ['storage'], env: {} }, fileRoots: ['/models'] },
     ),
   ],
 ] as const;
@@ -37,6 +38,19 @@ const goldens = [
 function applied(plan: Plan) {
   if (plan.kind === 'blocked') throw new Error(plan.trouble.message);
   return plan;
+}
+
+type Container = {
+  readonly name: string;
+  readonly resources: Readonly<Record<'requests' | 'limits', object>>;
+  readonly securityContext: object;
+};
+type Pod = { readonly containers: readonly Container[]; readonly initContainers: readonly Container[] };
+
+function podOf({ children }: { readonly children: readonly { readonly kind: string; readonly spec: object }[] }): Pod {
+  const deployment = children.find(({ kind }) => kind === 'Deployment');
+  if (deployment === undefined) throw new Error('no Deployment');
+  return (deployment.spec as { readonly template: { readonly spec: Pod } }).template.spec;
 }
 
 describe('planInferenceService', () => {
@@ -87,12 +101,43 @@ describe('planInferenceService', () => {
     expect(applied(plan).resolution.capacityBytes).toBe(bytes);
   });
 
-  it('checks no memory where neither service nor runtime limits it', () => {
+  const withResources = (resources?: object) => {
     const { spec } = aRuntime();
-    const bare = { ...spec, containers: spec.containers.map(({ resources: _, ...container }) => container) };
-    const plan = planInferenceService(facts(onnx, { runtimes: [aRuntime({ spec: bare })] }));
+    const containers = spec.containers.map(({ resources: _, ...container }) => ({ ...container, ...resources }));
+    return facts(onnx, { runtimes: [aRuntime({ spec: { ...spec, containers } })] });
+  };
+
+  it('checks no memory where it is asked for without a limit', () => {
+    const plan = planInferenceService(withResources({ resources: { requests: { memory: '1Gi' } } }));
 
     expect(applied(plan).resolution.capacityBytes).toBeUndefined();
+  });
+
+  it('gives requests and limits to every container that has none, as quotas want them', () => {
+    const given = withResources();
+    const spec = {
+      predictor: {
+        ...onnx,
+        containers: [{ name: 'sidecar', image: 'i' }],
+        initContainers: [{ name: 'first', image: 'i' }],
+      },
+    };
+    const plan = applied(planInferenceService({ ...given, spec }));
+    const pod = podOf(plan);
+
+    for (const container of [...pod.containers, ...pod.initContainers]) {
+      for (const kind of ['requests', 'limits'] as const) {
+        expect(container.resources[kind]).toEqual({ cpu: expect.anything(), memory: expect.anything() });
+      }
+      expect(container.securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+        runAsNonRoot: true,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+    }
+    expect(pod.containers.map(({ name }) => name)).toEqual(['kserve-container', 'sidecar', 'agent']);
+    expect(plan.resolution.capacityBytes).toBe(2 * 2 ** 30 - Math.ceil(0.2 * 2 ** 30));
   });
 
   it('names the fields that it does not do', () => {

@@ -4,7 +4,9 @@ import { modelFor } from '../assignments/model.ts';
 import type { Replica, Session } from '../assignments/replica.ts';
 import type { Installation } from '../cluster.ts';
 import type { ServiceIdentity } from '../inference-service/manifests/metadata.ts';
+import type { StorageAccess } from '../inference-service/manifests/rendering.ts';
 import type { Runtime } from '../inference-service/runtime.ts';
+import { parseServiceConfig } from '../inference-service/service-config.ts';
 import type { ServiceView } from '../inference-service/view.ts';
 import type { RouteChange } from '../routes/publisher.ts';
 
@@ -38,6 +40,7 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     createdMs: 0,
     planning: JSON.stringify([change.capacityBytes, change.multiModel]),
     multiModel: true,
+    own: undefined,
     runtime: { name: 'roundhouse-model-server', formats: ['onnx'] },
     supports: (framework) => framework === 'onnx',
     capacityBytes: undefined,
@@ -48,7 +51,7 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     url: 'http://shared-default.example.com',
     addressUrl: 'http://shared-predictor.default.svc.cluster.local',
     hosts: ['shared-default.example.com'],
-    pathPrefix: '/serving/default/shared',
+    pathPrefixes: ['/serving/default/shared'],
     traffic: { v1: true, v2: true, grpc: true, auth: [] },
     ...change,
   };
@@ -127,3 +130,7 @@ export function aBoard() {
     },
   };
 }
+
+/** No configuration at all, and no credentials. */
+export const noConfig = parseServiceConfig(undefined).config;
+export const noStorage: StorageAccess = { secrets: [], env: {} };

@@ -2,6 +2,7 @@ import { type Clock, timestamp } from '@roundhouse/base';
 import { type Names, predictPath, type TrainedModelStatus } from '@roundhouse/crds';
 import type { Fleet } from '../assignments/fleet.ts';
 import type { Model } from '../assignments/model.ts';
+import type { Holding, Service } from '../assignments/service.ts';
 import type { Cluster, RecordEvent, Views } from '../cluster.ts';
 import { mergePatchFor } from '../merge-patch.ts';
 import { planClaim, planRelease } from './claim.ts';
@@ -24,7 +25,7 @@ export async function reconcileClaim({ names, cluster, views, fleet, record }: D
   if (object === undefined || model === undefined) return;
   const { namespace, name, parent } = model;
   const service = fleet.services.get(`${namespace}/${parent}`);
-  const holding = service?.holdings.get(name);
+  const holding = holdingOf(service, model);
   if (model.deleting) {
     const release = holding === undefined ? planRelease(names, object) : undefined;
     if (release === undefined) return; // the fleet wakes us when nothing holds it any more
@@ -78,6 +79,7 @@ function modelStatus(
 ): TrainedModelStatus {
   const { namespace, name, parent, generation, deleting, problems, memoryBytes, assignment } = model;
   const service = fleet.services.get(`${namespace}/${parent}`);
+  const holding = holdingOf(service, model);
   const view = service?.view;
   const parentView: ParentView | undefined = view && {
     ...view,
@@ -94,11 +96,17 @@ function modelStatus(
       problems,
       framework: assignment.framework,
       memoryBytes,
-      placed: service?.holdings.get(name)?.stage === 'held',
-      copies: service === undefined ? [] : fleet.copiesOf(service, name),
+      placed: holding?.stage === 'held',
+      copies: service === undefined || holding === undefined ? [] : fleet.copiesOf(service, name),
       path: predictPath(view?.protocol ?? 'v1', name),
     },
     before,
     now,
   );
+}
+
+/** The model's place; one that belongs to the service's own model of the same name is not it. */
+function holdingOf(service: Service | undefined, { name }: Model): Holding | undefined {
+  const holding = service?.holdings.get(name);
+  return holding?.model.own === true ? undefined : holding;
 }

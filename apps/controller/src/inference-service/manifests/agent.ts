@@ -1,6 +1,15 @@
 import { controlHost, controlPort } from '../../cluster.ts';
-import { type Container, modelMemoryBytes } from './container.ts';
-import { type Rendering, serverType } from './rendering.ts';
+import { serverType } from '../runtime.ts';
+import {
+  byKey,
+  type Container,
+  grpcPortOf,
+  httpPortOf,
+  modelMemoryBytes,
+  restricted,
+  withResources,
+} from './container.ts';
+import type { Rendering } from './rendering.ts';
 
 /** Settings of storage clients and proxies: given to the server's container, they mean the agent's downloads. */
 const storageSetting = /^(AWS_|S3_|GOOGLE_|STORAGE_|HF_|AZURE_|awsAnonymousCredential$|(https?|no|all)_proxy$)/i;
@@ -17,23 +26,21 @@ const dialects: Readonly<Record<string, string>> = {
 
 const secretsDirectory = '/var/run/roundhouse/secrets';
 
-/** Where model servers take gRPC, by KServe's convention; only those that declare it are asked. */
-const grpcPort = 9000;
-
-const servesGrpc = ({ ports = [] }: Container) =>
-  (ports as readonly { readonly containerPort?: number }[]).some(({ containerPort }) => containerPort === grpcPort);
+/** What the agent takes unless it is configured: it streams artifacts and requests, and keeps neither. */
+const amountsDefault = { cpuRequest: '100m', cpuLimit: '1', memoryRequest: '128Mi', memoryLimit: '1Gi' };
 
 /** The sidecar that makes "loaded on this server" equal to "assigned to this replica", and carries its traffic. */
 export function agentContainer(rendering: Rendering, server: Container): Container {
-  const { secrets, installation } = rendering;
-  return {
+  const { storage, installation, config } = rendering;
+  const grpcPort = grpcPortOf(server);
+  const container: Container = {
     name: 'agent',
     image: installation.agentImage,
     imagePullPolicy: 'IfNotPresent',
     args: [
       ...['--enable-puller', '--config-dir', '/mnt/configs', '--model-dir', '/mnt/models'],
-      ...['--component-port', '8080', '--port', '9081', '--ops-port', '9082'],
-      ...(servesGrpc(server) ? ['--component-grpc-port', String(grpcPort)] : []),
+      ...['--component-port', String(httpPortOf(server)), '--port', '9081', '--ops-port', '9082'],
+      ...(grpcPort === undefined ? [] : ['--component-grpc-port', String(grpcPort)]),
     ],
     env: environment(rendering, server),
     ports: [
@@ -42,34 +49,34 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
     ],
     readinessProbe: { httpGet: { path: '/readyz', port: 9082 }, periodSeconds: 1, failureThreshold: 3 },
     livenessProbe: { httpGet: { path: '/healthz', port: 9082 }, periodSeconds: 10, failureThreshold: 3 },
-    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '1Gi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      runAsNonRoot: true,
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: { readOnlyRootFilesystem: true },
     volumeMounts: [
       { name: 'model-dir', mountPath: '/mnt/models' },
       { name: 'model-config', mountPath: '/mnt/configs', readOnly: true },
       { name: 'roundhouse-ca', mountPath: '/var/run/roundhouse/ca', readOnly: true },
       { name: 'roundhouse-token', mountPath: '/var/run/secrets/roundhouse', readOnly: true },
-      ...secrets.map((name) => ({
+      ...storage.secrets.map((name) => ({
         name: `secret-${name}`,
         mountPath: `${secretsDirectory}/${name}`,
         readOnly: true,
       })),
     ],
   };
+  return restricted(withResources(container, { ...amountsDefault, ...config.agent }));
 }
 
-function environment({ service, runtime, fileRoots, installation }: Rendering, server: Container) {
+function environment({ service, runtime, fileRoots, installation, config, storage }: Rendering, server: Container) {
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
   );
+  const settings = { ...settingsFrom(config.credentials.s3), ...storage.env };
   return [
-    ...given,
+    ...byKey(
+      'name',
+      Object.entries(settings).map(([name, value]) => ({ name, value })),
+      given,
+    ),
     fromPod('POD_NAME', 'metadata.name'),
     fromPod('POD_NAMESPACE', 'metadata.namespace'),
     fromPod('POD_UID', 'metadata.uid'),
@@ -85,4 +92,22 @@ function environment({ service, runtime, fileRoots, installation }: Rendering, s
     { name: 'ROUNDHOUSE_PLACEMENT', value: 'replicate' },
     { name: 'ROUNDHOUSE_SECRETS_DIR', value: secretsDirectory },
   ];
+}
+
+const s3Variables: Readonly<Record<string, string>> = {
+  s3Endpoint: 'S3_ENDPOINT',
+  s3UseHttps: 'S3_USE_HTTPS',
+  s3Region: 'AWS_DEFAULT_REGION',
+  s3VerifySSL: 'S3_VERIFY_SSL',
+  s3UseVirtualBucket: 'S3_USER_VIRTUAL_BUCKET',
+  s3UseAccelerate: 'S3_USE_ACCELERATE',
+  s3UseAnonymousCredential: 'awsAnonymousCredential',
+  s3CABundle: 'AWS_CA_BUNDLE',
+};
+
+/** `credentials.s3` of the configuration in the names that storage clients read. */
+function settingsFrom(s3: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(s3Variables).flatMap(([key, variable]) => (s3[key] ? [[variable, s3[key]]] : [])),
+  );
 }

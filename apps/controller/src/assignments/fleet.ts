@@ -48,6 +48,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
       holdings: new Map(),
       replicas: new Map(),
       heldBytes: 0,
+      heldGpuBytes: 0,
       waiting: new Set(),
     };
     services.set(key, service);
@@ -68,7 +69,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
       service.waiting.delete(model.name);
       if (holding?.stage === 'held') withdraw(service, holding);
     } else if (holding !== undefined) rehold(service, holding, model);
-    else if (model.memoryBytes <= freeBytes(service)) hold(service, model);
+    else if (fits(service, model)) hold(service, model);
     else service.waiting.add(model.name);
     routes.model(service, model.name);
     tell(service, model, model.deleting);
@@ -77,7 +78,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
   const hold = (service: Service, model: Model) => {
     service.waiting.delete(model.name);
     service.holdings.set(model.name, { model, stage: 'held' });
-    service.heldBytes += model.memoryBytes;
+    take(service, model, 1);
     for (const { session } of service.replicas.values()) session?.assign([model.assignment], []);
     onModels(service, model.name);
   };
@@ -85,7 +86,8 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
   /** A held model may have changed; one that was on its way out may be wanted again. */
   const rehold = (service: Service, holding: Holding, model: Model) => {
     const same = holding.stage === 'held' && holding.model.assignment.digest === model.assignment.digest;
-    service.heldBytes += model.memoryBytes - holding.model.memoryBytes;
+    take(service, holding.model, -1);
+    take(service, model, 1);
     holding.model = model;
     holding.stage = 'held';
     if (same) return;
@@ -120,7 +122,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
     const { model } = holding;
     if (service.holdings.get(model.name) !== holding) return;
     service.holdings.delete(model.name);
-    service.heldBytes -= model.memoryBytes;
+    take(service, model, -1);
     onReleased(model.key);
     admitWaiting(service);
     const current = service.models.get(model.name);
@@ -133,7 +135,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
     if (service.waiting.size === 0) return;
     const waiting = [...service.waiting].flatMap((name) => service.models.get(name) ?? []);
     const { placed } = planPlacement(
-      freeBytes(service),
+      { memoryBytes: freeBytes(service), gpuBytes: freeGpuBytes(service) },
       waiting.map((model) => ({ ...model, held: false })),
     );
     for (const model of waiting) if (placed.has(model.name)) assess(service, model);
@@ -144,7 +146,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
   const replan = (service: Service) => {
     const candidates = [...service.models.values()].filter((model) => eligible(service, model));
     const { placed } = planPlacement(
-      service.view?.capacityBytes,
+      { memoryBytes: service.view?.capacityBytes, gpuBytes: service.view?.gpuCapacityBytes },
       candidates.map((model) => ({ ...model, held: isHeld(service, model) })),
     );
     for (const name of placed) {
@@ -175,8 +177,8 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
       .map(({ pod, reports }) => copyFor(pod, reports.get(name), holding.model.assignment.digest));
   };
 
-  /** A model leaves its service. */
-  const take = (model: Model) => {
+  /** A model is no longer its service's. */
+  const part = (model: Model) => {
     const service = serviceOf(model.namespace, model.parent);
     if (service.models.get(model.name)?.own !== model.own) return;
     service.models.delete(model.name);
@@ -193,7 +195,7 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
     const before = service.models.get(name);
     if (view?.own === undefined) {
       if (before?.own !== true) return;
-      take(before);
+      part(before);
       const behind = models.get(key);
       if (behind?.parent !== name) return;
       service.models.set(name, behind);
@@ -225,12 +227,13 @@ export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleas
     models: models as ReadonlyMap<string, Model>,
     serviceOf,
     freeBytes,
+    freeGpuBytes,
     copiesOf,
 
     /** `model` undefined: the object is gone. */
     setModel(key: string, model: Model | undefined) {
       const before = models.get(key);
-      if (before !== undefined && before.parent !== model?.parent) take(before);
+      if (before !== undefined && before.parent !== model?.parent) part(before);
       if (model === undefined) return void models.delete(key);
       models.set(key, model);
       const service = serviceOf(model.namespace, model.parent);
@@ -302,4 +305,18 @@ function isHeld(service: Service, { name, allocated }: Model): boolean {
   const holding = service.holdings.get(name);
   // At start nothing is held in memory yet, and the label says who was.
   return holding === undefined ? allocated : holding.stage === 'held';
+}
+
+function freeGpuBytes({ view, heldGpuBytes }: Service): number {
+  return (view?.gpuCapacityBytes ?? Number.POSITIVE_INFINITY) - heldGpuBytes;
+}
+
+function fits(service: Service, { memoryBytes, gpuBytes }: Model): boolean {
+  return memoryBytes <= freeBytes(service) && gpuBytes <= freeGpuBytes(service);
+}
+
+/** Counts what a model takes on each replica, or gives back. */
+function take(service: Service, { memoryBytes, gpuBytes }: Model, sign: 1 | -1): void {
+  service.heldBytes += sign * memoryBytes;
+  service.heldGpuBytes += sign * gpuBytes;
 }

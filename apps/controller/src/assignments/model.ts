@@ -53,6 +53,7 @@ export type Model = {
   /** Whether it is a service's own model: there is no TrainedModel. */
   readonly own: boolean;
   readonly memoryBytes: number;
+  readonly gpuBytes: number;
   readonly assignment: Assignment;
 };
 
@@ -74,6 +75,7 @@ export function modelFor(names: Names, { metadata, spec }: ModelObject): Model {
     problems,
     own: false,
     memoryBytes,
+    gpuBytes: bytesOf(metadata.annotations?.[annotations.gpuMemory]) ?? 0,
     assignment: assignmentFor(name, parsed?.model, metadata.annotations ?? {}, memoryBytes),
   };
 }
@@ -93,6 +95,7 @@ export function ownModelFor(namespace: string, name: string, { createdMs, own }:
     problems: [],
     own: true,
     memoryBytes: 0,
+    gpuBytes: 0,
     assignment: assignmentFor(name, spec, own.annotations, 0),
   };
 }

@@ -1,5 +1,6 @@
 import { type Clock, messageOf, timestamp } from '@roundhouse/base';
 import {
+  bytesOf,
   type InferenceServiceStatus,
   type Names,
   annotations as notes,
@@ -302,7 +303,15 @@ function viewFor({ object, plan, facts, status, createdMs }: Seen, before: Servi
 
 type Serving = Pick<
   ServiceView,
-  'planning' | 'multiModel' | 'own' | 'runtime' | 'supports' | 'capacityBytes' | 'replicas' | 'protocol'
+  | 'planning'
+  | 'multiModel'
+  | 'own'
+  | 'runtime'
+  | 'supports'
+  | 'capacityBytes'
+  | 'gpuCapacityBytes'
+  | 'replicas'
+  | 'protocol'
 >;
 
 /** What models need of the service. While its plan is blocked, what they have stays theirs. */
@@ -314,23 +323,33 @@ function servingFor(
   before: ServiceView | undefined,
 ): Serving {
   if (plan.kind === 'blocked') {
-    if (before?.uid === uid && before.runtime !== undefined) return before;
+    const isSameKind = plan.multiModel === undefined || plan.multiModel === before?.multiModel;
+    if (before?.uid === uid && before.runtime !== undefined && isSameKind) return before;
     const planning = JSON.stringify([uid, plan.multiModel]);
-    const nothing = { own: undefined, runtime: undefined, capacityBytes: undefined, replicas: 0, protocol: 'v1' };
+    const nothing = {
+      own: undefined,
+      runtime: undefined,
+      capacityBytes: undefined,
+      gpuCapacityBytes: undefined,
+      replicas: 0,
+      protocol: 'v1',
+    };
     return { ...nothing, planning, multiModel: plan.multiModel, supports: () => false };
   }
   const { runtime, predictor, capacityBytes, autoscaling, protocol, own } = plan.resolution;
   const formats = (runtime.spec.supportedModelFormats ?? []).map((format) => format.name);
   const wanted = autoscaling.elsewhere ? (deployment?.replicas ?? autoscaling.minReplicas) : autoscaling.minReplicas;
+  const gpuCapacityBytes = bytesOf(annotations[notes.gpuMemory]);
   const { [notes.sha256]: sha256, [notes.secret]: secret } = annotations;
   const kept = { ...(sha256 && { [notes.sha256]: sha256 }), ...(secret && { [notes.secret]: secret }) };
   return {
-    planning: JSON.stringify([uid, predictor.multiModel, runtime.name, formats, capacityBytes]),
+    planning: JSON.stringify([uid, predictor.multiModel, runtime.name, formats, capacityBytes, gpuCapacityBytes]),
     multiModel: predictor.multiModel,
     own: own && { ...own, annotations: kept },
     runtime: { name: runtime.name, formats: [...new Set(formats)] },
     supports: (framework) => supportsFramework(runtime, framework),
     capacityBytes,
+    gpuCapacityBytes,
     replicas: plan.stopped ? 0 : wanted,
     protocol,
   };

@@ -19,6 +19,7 @@ export type ServiceView = {
   readonly runtime: { readonly name: string; readonly formats: readonly string[] } | undefined;
   readonly supports: (framework: string) => boolean;
   readonly capacityBytes: number | undefined;
+  readonly gpuCapacityBytes: number | undefined;
   readonly replicas: number;
   readonly protocol: string;
   readonly ready: boolean;

@@ -44,6 +44,7 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     runtime: { name: 'roundhouse-model-server', formats: ['onnx'] },
     supports: (framework) => framework === 'onnx',
     capacityBytes: undefined,
+    gpuCapacityBytes: undefined,
     replicas: 1,
     protocol: 'v1',
     ready: true,

@@ -85,6 +85,7 @@ function modelStatus(
     ...view,
     runtime: view.runtime && { ...view.runtime, supported: view.supports(assignment.framework) },
     freeBytes: service && fleet.freeBytes(service),
+    freeGpuBytes: service && fleet.freeGpuBytes(service),
   };
   return statusFor(
     {
@@ -96,6 +97,7 @@ function modelStatus(
       problems,
       framework: assignment.framework,
       memoryBytes,
+      gpuBytes: model.gpuBytes,
       placed: holding?.stage === 'held',
       copies: service === undefined || holding === undefined ? [] : fleet.copiesOf(service, name),
       path: predictPath(view?.protocol ?? 'v1', name),

@@ -4,16 +4,26 @@ import { names } from './testing/builders.ts';
 import {
   apply,
   closeWorlds,
+  conditionOf,
+  edit,
   makeAvailable,
   model,
   modelSpec,
+  modelsIn,
   readyOf,
   runAgent,
   start,
   startService,
+  type World,
 } from './testing/world.ts';
 
 afterEach(closeWorlds);
+
+function annotate({ api }: World, annotations: Readonly<Record<string, string>>) {
+  const object = api.get(names.inferenceServices, 'default', 'shared');
+  if (object === undefined) throw new Error('no service');
+  api.update(names.inferenceServices, { ...object, metadata: { ...object.metadata, annotations } });
+}
 
 describe('the controller on the embedded API server', () => {
   it('brings a model from apply to Ready, with everything on the way', async () => {
@@ -169,6 +179,70 @@ describe('the controller on the embedded API server', () => {
       },
     });
     expect(world.events).toContain('InferenceService/shared ModelLoadFailed');
+  });
+
+  it('takes everything away while a service is stopped, and brings it back', async () => {
+    const world = await start();
+    const spec = { predictor: { onnx: {}, minReplicas: 2, maxReplicas: 4 } };
+    apply(world, 'InferenceService', 'shared', spec);
+    const kinds = [resources.deployments, resources.services, resources.autoscalers, resources.budgets];
+    const there = () => kinds.filter((kind) => world.api.get(kind, 'default', 'shared-predictor') !== undefined);
+    await expect.poll(there).toEqual(kinds);
+    apply(world, 'TrainedModel', 'iris', modelSpec());
+    await expect.poll(() => modelsIn(world, 0)).toEqual(['iris']);
+
+    annotate(world, { 'serving.kserve.io/stop': 'true' });
+    await expect.poll(there).toEqual([]);
+    const stopped = () => conditionOf(world.api.get(names.inferenceServices, 'default', 'shared') as Stored, 'Stopped');
+    await expect.poll(stopped).toMatchObject({ status: 'True', reason: 'StopRequested' });
+    expect(modelsIn(world, 0)).toEqual(['iris']);
+
+    annotate(world, { 'serving.kserve.io/stop': 'false' });
+    await expect.poll(there).toEqual(kinds);
+    await expect.poll(stopped).toBeUndefined();
+  });
+
+  it('takes an autoscaler away that nobody asks for any more, and sets replicas itself again', async () => {
+    const world = await start();
+    apply(world, 'InferenceService', 'shared', { predictor: { onnx: {}, minReplicas: 2, maxReplicas: 4 } });
+    const replicas = () =>
+      (world.api.get(resources.deployments, 'default', 'shared-predictor')?.spec as { replicas?: number })?.replicas;
+    await expect.poll(() => world.api.get(resources.autoscalers, 'default', 'shared-predictor')).toBeDefined();
+    expect(replicas()).toBe(2);
+    const scaled = world.api.get(resources.deployments, 'default', 'shared-predictor');
+    if (scaled === undefined) throw new Error('no Deployment');
+    world.api.update(resources.deployments, { ...scaled, spec: { ...(scaled.spec as object), replicas: 4 } });
+    await expect.poll(() => world.engine.fleet.services.get('default/shared')?.view?.replicas).toBe(4);
+
+    edit(world, names.inferenceServices, 'shared', { predictor: { onnx: {}, minReplicas: 3 } });
+    await expect.poll(() => world.api.get(resources.autoscalers, 'default', 'shared-predictor')).toBeUndefined();
+    await expect.poll(replicas).toBe(3);
+  });
+
+  it('leads clients outside to the routers by one Ingress, as the settings ask', async () => {
+    const world = await startService();
+    const settings = { name: 'inferenceservice-config', namespace: 'roundhouse-system' };
+    const create = (ingress: object) =>
+      world.api.create(resources.configMaps, {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: settings,
+        data: { ingress: JSON.stringify(ingress) },
+      });
+    const ingress = () => world.api.get(resources.ingresses, 'roundhouse-system', 'roundhouse');
+    create({ ingressDomain: 'ml.org', ingressClassName: 'nginx' });
+
+    await expect
+      .poll(() => ingress()?.spec)
+      .toMatchObject({ ingressClassName: 'nginx', rules: [{ host: '*.ml.org' }] });
+    await expect
+      .poll(() => (world.api.get(names.inferenceServices, 'default', 'shared')?.status as { url?: string })?.url)
+      .toBe('http://shared-default.ml.org');
+    const stored = world.api.get(resources.configMaps, settings.namespace, settings.name);
+    if (stored === undefined) throw new Error('no settings');
+    const data = { ingress: JSON.stringify({ ingressDomain: 'ml.org', disableIngressCreation: true }) };
+    world.api.update(resources.configMaps, { ...stored, data });
+    await expect.poll(ingress).toBeUndefined();
   });
 
   it('gives a host to the older of two services that share it', async () => {

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { aRuntime, aServiceIdentity, installation, names, noConfig, noStorage } from '../testing/builders.ts';
 import { planChild, type StoredChild } from './children.ts';
 import { type Facts, type Plan, planInferenceService } from './plan.ts';
+import type { Runtime } from './runtime.ts';
 
 const facts = (predictor: object, change: Partial<Facts> = {}): Facts => ({
   names,
@@ -40,12 +41,38 @@ function applied(plan: Plan) {
   return plan;
 }
 
+const mlserverEnv = [
+  { name: 'MLSERVER_LOAD_MODELS_AT_STARTUP', value: 'false' },
+  { name: 'IMPLEMENTATION', value: 'mlserver_sklearn.SKLearnModel' },
+];
+
+/** A runtime as KServe ships it, as far as it matters here. */
+function upstreamRuntime(name: string, type: string, format: string): Runtime {
+  const env = [{ name: 'IMPLEMENTATION', value: '{{.Labels.modelClass}}' }];
+  const container = { name: 'kserve-container', image: `kserve/${type}:v1`, args: [], env };
+  return {
+    name,
+    namespaced: false,
+    createdMs: 0,
+    annotations: { 'serving.kserve.io/server-type': type },
+    spec: {
+      supportedModelFormats: [{ name: format, autoSelect: true, priority: 9 }],
+      protocolVersions: type === 'mlserver' ? ['v2'] : type === 'tritonserver' ? ['v2', 'grpc-v2'] : ['v1', 'v2'],
+      containers: [container],
+    },
+  };
+}
+
 type Container = {
   readonly name: string;
   readonly resources: Readonly<Record<'requests' | 'limits', object>>;
   readonly securityContext: object;
 };
-type Pod = { readonly containers: readonly Container[]; readonly initContainers: readonly Container[] };
+type Pod = {
+  readonly [field: string]: unknown;
+  readonly containers: readonly Container[];
+  readonly initContainers: readonly Container[];
+};
 
 function podOf({ children }: { readonly children: readonly { readonly kind: string; readonly spec: object }[] }): Pod {
   const deployment = children.find(({ kind }) => kind === 'Deployment');
@@ -144,6 +171,117 @@ describe('planInferenceService', () => {
     const given = facts({ ...onnx, batcher: {} }, { spec: { predictor: { ...onnx, batcher: {} }, transformer: {} } });
 
     expect(planInferenceService(given).unsupported).toEqual(['spec.transformer', 'spec.predictor.batcher']);
+  });
+
+  it.each([
+    ['spec.explainer', {}, { explainer: {} }],
+    ['spec.predictor.logger', { logger: { mode: 'all' } }, {}],
+    ['spec.predictor.containerConcurrency', { containerConcurrency: 3 }, {}],
+    ['spec.predictor.name', { name: 'blue' }, {}],
+    ['spec.predictor.canaryTrafficPercent', { canaryTrafficPercent: 10 }, {}],
+  ])('names %s, which it does not do', (path, predictor, spec) => {
+    const given = facts({}, { spec: { predictor: { ...onnx, ...predictor }, ...spec } });
+
+    expect(planInferenceService(given)).toMatchObject({ kind: 'apply', unsupported: [path] });
+  });
+
+  it.each([
+    ['pvc', { onnx: { storageUri: 'pvc://claim/model?key=secret' } }, 'storageUri pvc://'],
+    ['a storage spec', { onnx: { storage: { key: 'k', path: 'p' } } }, 'storage of the predictor'],
+    ['several', { onnx: {}, storageUris: [{ uri: 's3://b/m' }] }, 'spec.predictor.storageUris'],
+  ])('starts nothing for a model of its own from %s', (_, predictor, field) => {
+    const plan = planInferenceService(facts(predictor));
+
+    expect(plan).toMatchObject({ kind: 'blocked', trouble: { reason: 'NoSupportingRuntime' }, unsupported: [field] });
+    expect(JSON.stringify(plan)).not.toContain('secret');
+  });
+
+  it('starts nothing for containers that do not say that they are shared', () => {
+    expect(planInferenceService(facts({ containers: [{ name: 'own', image: 'i' }] }))).toMatchObject({
+      kind: 'blocked',
+      trouble: { message: expect.stringContaining('MULTI_MODEL_SERVER=true') },
+    });
+  });
+
+  it('takes containers that say so as they are, with the protocol that they name', () => {
+    const env = [
+      { name: 'MULTI_MODEL_SERVER', value: 'true' },
+      { name: 'PROTOCOL', value: 'v2' },
+    ];
+    const plan = applied(
+      planInferenceService(
+        facts({
+          containers: [
+            { image: 'own:1', env },
+            { name: 'b', image: 'i' },
+          ],
+        }),
+      ),
+    );
+
+    expect(plan.resolution).toMatchObject({ protocol: 'v2', predictor: { multiModel: true }, own: undefined });
+    expect(podOf(plan).containers.map(({ name }) => name)).toEqual(['kserve-container', 'b', 'agent']);
+  });
+
+  it.each([
+    ['kserve-tritonserver', 'tritonserver', { triton: {} }, 'triton', { args: ['--model-control-mode=explicit'] }],
+    ['kserve-mlserver', 'mlserver', { sklearn: { protocolVersion: 'v2' } }, 'sklearn', { env: mlserverEnv }],
+    [
+      'kserve-mlserver',
+      'mlserver',
+      { model: { modelFormat: { name: 'sklearn' }, runtime: 'kserve-mlserver' } },
+      'sklearn',
+      {},
+    ],
+    ['kserve-lgbserver', 'lgbserver', { lightgbm: {} }, 'lightgbm', {}],
+    [
+      'kserve-xgbserver',
+      'xgbserver',
+      { xgboost: { runtimeVersion: 'v9' } },
+      'xgboost',
+      { image: 'kserve/xgbserver:v9' },
+    ],
+  ])("chooses KServe's %s and makes its server wait to be asked", (name, type, predictor, format, server) => {
+    const runtime = upstreamRuntime(name, type, format);
+    const plan = applied(planInferenceService(facts(predictor, { runtimes: [aRuntime(), runtime] })));
+    const [container] = podOf(plan).containers;
+
+    expect(plan.resolution).toMatchObject({
+      runtime: { name },
+      protocol: /mlserver|triton/.test(type) ? 'v2' : 'v1',
+      predictor: { multiModel: true },
+    });
+    const { env = [], ...rest } = server as { readonly env?: readonly object[] };
+    expect(container).toMatchObject({ ...rest, env: expect.arrayContaining([...env]) });
+  });
+
+  it('passes through what a Pod may carry', () => {
+    const pod = {
+      nodeSelector: { disk: 'fast' },
+      tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists' }],
+      priorityClassName: 'high',
+      runtimeClassName: 'nvidia',
+      imagePullSecrets: [{ name: 'pull' }],
+      terminationGracePeriodSeconds: 90,
+    };
+    const resources = { limits: { 'nvidia.com/gpu': '1' } };
+    const annotations = { 'serving.kserve.io/gke-accelerator': 'nvidia-l4' };
+    const service = aServiceIdentity({ annotations });
+    const plan = applied(planInferenceService(facts({ onnx: { resources }, ...pod }, { service })));
+    const rendered = podOf(plan);
+
+    expect(rendered).toMatchObject({
+      ...pod,
+      nodeSelector: { disk: 'fast', 'cloud.google.com/gke-accelerator': 'nvidia-l4' },
+    });
+    expect(rendered.containers[0]?.resources.limits).toMatchObject({ 'nvidia.com/gpu': '1', memory: '2Gi' });
+  });
+
+  it('runs nothing of a stopped service, but knows what it would be', () => {
+    const service = aServiceIdentity({ annotations: { 'serving.kserve.io/stop': 'true' } });
+    const plan = applied(planInferenceService(facts(onnx, { service })));
+
+    expect(plan).toMatchObject({ stopped: true, children: [], resolution: { predictor: { multiModel: true } } });
   });
 
   it('changes no pod template when models come and go, and none on the same facts', () => {

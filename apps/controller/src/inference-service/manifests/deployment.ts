@@ -96,9 +96,11 @@ const besideAmounts = { cpuRequest: '100m', cpuLimit: '1', memoryRequest: '128Mi
 const beside = (container: Container) => restricted(withResources(container, besideAmounts));
 
 function containersFor(rendering: Rendering): Container[] {
-  const { service, predictor, runtime } = rendering;
+  const { service, predictor, resolved, runtime } = rendering;
   const server = modelServer(rendering);
-  const sidecars = byKey('name', runtime.spec.containers, predictor.containers) as Container[];
+  // Containers of one's own are the runtime already.
+  const own = resolved.format === 'custom' ? [] : predictor.containers;
+  const sidecars = byKey('name', runtime.spec.containers, own) as Container[];
   const environment = [{ name: 'INFERENCE_SERVICE_NAME', value: service.name }];
   return [
     server,

@@ -53,8 +53,9 @@ async function load({ cluster, clock, installation }: Deps, signal: AbortSignal)
   if (after === before) return after;
   const data = dataOf(after);
   if (stored === undefined) {
+    const given = Object.fromEntries(Object.entries(data).filter(([, text]) => text !== null));
     const metadata = { name, namespace };
-    await cluster.create(resources.secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data }, signal);
+    await cluster.create(resources.secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data: given }, signal);
   } else {
     // A leader that does not know yet that it is none must not undo what the next one did.
     const metadata = { resourceVersion: stored.metadata.resourceVersion };

@@ -128,11 +128,12 @@ export async function startController(world: World, kubeconfig = world.kubeconfi
   if (config === undefined) throw new Error('the flags are wrong');
   const stop = new AbortController();
   const ended = runController({ ...deps, log }, config, stop.signal);
+  ended.catch(leading.reject);
   const end = async () => {
     stop.abort();
     return await ended;
   };
-  world.closers.push(end);
+  world.closers.push(() => end().catch(() => {}));
   return { leading: leading.promise, lines, end };
 }
 

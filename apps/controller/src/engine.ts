@@ -20,7 +20,7 @@ import { createServices } from './inference-service/reconcile.ts';
 import { createSettings } from './inference-service/settings.ts';
 import { type Board, createPublisher } from './routes/publisher.ts';
 import { createShardWriter } from './shards/writer.ts';
-import { createStatusWriter, reconcileClaim } from './trained-model/reconcile.ts';
+import { createClaims, createStatusWriter } from './trained-model/reconcile.ts';
 
 /** Runs `handle` for each key: one at a time per key, again with back-off when it fails. */
 export type Queue = { add(key: string, afterMs?: number): void };
@@ -59,7 +59,7 @@ export function createEngine(deps: EngineDeps) {
   const { names, clock, views, queue, onNamespace } = deps;
 
   let held: Set<string> | undefined = deps.rediscovers === true ? new Set() : undefined;
-  const claims = queue('claims', (key, signal) => reconcileClaim({ ...deps, fleet }, key, signal));
+  const claims = queue('claims', (key, signal) => claim(key, signal));
   const statuses = queue('statuses', async (key, signal) => {
     if (held !== undefined) held.add(key);
     else await writeStatus(key, signal);
@@ -86,6 +86,7 @@ export function createEngine(deps: EngineDeps) {
   const settings = createSettings(deps);
   const exposure = createExposure({ ...deps, settings, fleet });
   const exposures = queue('exposure', (_, signal) => exposure.write(signal));
+  const claim = createClaims({ ...deps, fleet });
   const writeStatus = createStatusWriter({ ...deps, fleet });
   const services = createServices({ ...deps, fleet, settings, wake, podsOf, homeless: shards.homeless });
   const agents = createAgents({ fleet, wake });

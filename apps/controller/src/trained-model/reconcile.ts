@@ -19,23 +19,35 @@ export type Deps = {
 };
 
 /** Makes a model ours (finalizer, labels, owner), and lets it go once nothing holds it. */
-export async function reconcileClaim({ names, cluster, views, fleet, record }: Deps, key: string, signal: AbortSignal) {
-  const object = views.models.get(key);
-  const model = fleet.models.get(key);
-  if (object === undefined || model === undefined) return;
-  const { namespace, name, parent } = model;
-  const service = fleet.services.get(`${namespace}/${parent}`);
-  const holding = holdingOf(service, model);
-  if (model.deleting) {
-    const release = holding === undefined ? planRelease(names, object) : undefined;
-    if (release === undefined) return; // the fleet wakes us when nothing holds it any more
-    await cluster.patch(names.trainedModels, { namespace, name }, release, signal);
-    record(object, { type: 'Normal', reason: 'Unloaded', message: 'no replica holds it any more' });
-    return;
-  }
-  const owner = service?.view === undefined ? undefined : { name: parent, uid: service.view.uid };
-  const claim = planClaim(names, object, parent, owner, holding?.stage === 'held');
-  if (claim !== undefined) await cluster.patch(names.trainedModels, { namespace, name }, claim, signal);
+export function createClaims({ names, cluster, views, fleet, record }: Deps) {
+  /** The version that our last write made of a model, until the informer shows it. */
+  const written = new Map<string, number>();
+
+  return async (key: string, signal: AbortSignal) => {
+    const object = views.models.get(key);
+    const model = fleet.models.get(key);
+    if (object === undefined || model === undefined) return void written.delete(key);
+    // What we would decide from an older one is done, or would conflict; the watch brings the newer one, and us back.
+    if (Number(object.metadata.resourceVersion) < (written.get(key) ?? 0)) return;
+    written.delete(key);
+    const { namespace, name, parent } = model;
+    const service = fleet.services.get(`${namespace}/${parent}`);
+    const holding = holdingOf(service, model);
+    const patch = async (change: object | undefined) => {
+      if (change === undefined) return false;
+      const stored = await cluster.patch(names.trainedModels, { namespace, name }, change, signal);
+      if (stored !== undefined) written.set(key, Number(stored.metadata.resourceVersion));
+      return stored !== undefined;
+    };
+    if (model.deleting) {
+      // The fleet wakes us when nothing holds it any more.
+      const isReleased = await patch(holding === undefined ? planRelease(names, object) : undefined);
+      if (isReleased) record(object, { type: 'Normal', reason: 'Unloaded', message: 'no replica holds it any more' });
+      return;
+    }
+    const owner = service?.view === undefined ? undefined : { name: parent, uid: service.view.uid };
+    await patch(planClaim(names, object, parent, owner, holding?.stage === 'held'));
+  };
 }
 
 /** Writes the status of models when it differs from what is stored, and tells of what changed. */

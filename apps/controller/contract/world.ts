@@ -34,10 +34,13 @@ export async function openWorld() {
   const unique = Math.random().toString(36).slice(2, 8);
   const [namespace, system] = [`apps-${unique}`, `system-${unique}`];
   for (const name of [namespace, system]) {
-    await kube.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, forever);
+    // Somebody's cluster, with the strictest rules there are.
+    const metadata = { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
+    await kube.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, forever);
     closers.push(() => kube.delete(namespaces, { name }, forever));
   }
   await install(kube);
+  if (real !== undefined) await limit(kube, namespace);
   for (const [where, name] of [
     [system, 'roundhouse-router'],
     [namespace, 'default'],
@@ -67,6 +70,16 @@ async function startEmbedded(directory: string, closers: (() => unknown)[]): Pro
   const path = join(directory, 'kubeconfig');
   await writeFile(path, kubeconfigFor({ ...served, token: 'admin' }));
   return path;
+}
+
+const quotas: Resource = { group: '', version: 'v1', resource: 'resourcequotas' };
+
+/** A quota: from now on a pod whose containers do not all say what they take is refused. */
+async function limit(kube: Kube, namespace: string): Promise<void> {
+  const hard = { 'requests.cpu': '100', 'requests.memory': '1Ti', 'limits.cpu': '100', 'limits.memory': '1Ti' };
+  const metadata = { name: 'quota', namespace };
+  await kube.create(quotas, { apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard } }, forever);
+  await until(async () => Object.keys((await kube.get(quotas, namespace, 'quota', forever))?.status ?? {}).length > 0);
 }
 
 async function install(kube: Kube): Promise<void> {
@@ -209,7 +222,7 @@ export async function makeReady({ kube, namespace }: World, { metadata: { name }
   await kube.patch(resources.pods, target, { status: { phase: 'Running', conditions } }, forever);
 }
 
-/** A token as the kubelet projects it. */
+/** A token as the kubelet projects it; for the audience '' one of the API server. */
 export async function tokenFor(
   { kube }: World,
   account: { readonly namespace: string; readonly name: string },
@@ -224,7 +237,11 @@ export async function tokenFor(
       apiVersion: 'authentication.k8s.io/v1',
       kind: 'TokenRequest',
       metadata: { namespace: account.namespace },
-      spec: { audiences: [audience], expirationSeconds: 3600, ...(boundObjectRef && { boundObjectRef }) },
+      spec: {
+        ...(audience !== '' && { audiences: [audience] }),
+        expirationSeconds: 3600,
+        ...(boundObjectRef && { boundObjectRef }),
+      },
     },
     forever,
   );

@@ -52,7 +52,7 @@ export async function openConnection({ kubeconfigPath }: ConnectionOptions): Pro
     async send({ method, path, body, contentType = 'application/json', accept = 'application/json' }, signal) {
       const options: RequestOptions = { headers: {} };
       await config.applyToHTTPSOptions(options);
-      return request(new URL(path, server), {
+      const response = await request(new URL(path, server), {
         dispatcher,
         method,
         signal,
@@ -63,6 +63,9 @@ export async function openConnection({ kubeconfigPath }: ConnectionOptions): Pro
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
+      // Whoever reads hears of it; what nobody reads any more when we close must not end the process.
+      response.body.on('error', () => {});
+      return response;
     },
     close: () => dispatcher.destroy(),
   };

@@ -187,7 +187,9 @@ async function* watchLines(
   const request = `watch of ${resource.resource}`;
   const response = await reached(request, signal, () => connection.send({ method: 'GET', path }, signal));
   if (response.statusCode >= 300) throw kubeErrorFor(request, response.statusCode, await response.body.text());
-  const lines = createInterface({ input: response.body, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  const reader = createInterface({ input: response.body, crlfDelay: Number.POSITIVE_INFINITY });
+  reader.on('error', () => {}); // as of the body
+  const lines = reader[Symbol.asyncIterator]();
   for (;;) {
     const { done, value } = await reached(request, signal, () => lines.next());
     if (done === true) return;

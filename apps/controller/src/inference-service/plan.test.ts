@@ -255,6 +255,13 @@ describe('planInferenceService', () => {
     expect(container).toMatchObject({ ...rest, env: expect.arrayContaining([...env]) });
   });
 
+  it('asks for no more than a limit that the service sets below what its runtime asks for', () => {
+    const limits = { cpu: '500m', memory: '512Mi', 'nvidia.com/gpu': '1' };
+    const [server] = podOf(applied(planInferenceService(facts({ onnx: { resources: { limits } } })))).containers;
+
+    expect(server?.resources).toEqual({ limits, requests: { cpu: '500m', memory: '512Mi' } });
+  });
+
   it('passes through what a Pod may carry', () => {
     const pod = {
       nodeSelector: { disk: 'fast' },

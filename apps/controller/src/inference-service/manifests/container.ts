@@ -1,4 +1,4 @@
-import { bytesOf, type Implementation, type RuntimeContainer } from '@roundhouse/crds';
+import { bytesOf, type Implementation, parseQuantity, type RuntimeContainer } from '@roundhouse/crds';
 import { fillTemplates, type TemplateData } from '../template.ts';
 
 /** A container of a Pod, with the fields that we touch. */
@@ -28,14 +28,25 @@ export function serverContainer(runtime: Container, implementation: Implementati
     args: [...(runtime.args ?? []), ...(implementation.args ?? [])],
     env: byKey('name', runtime.env, implementation.env),
     volumeMounts: byKey('mountPath', runtime.volumeMounts, own.volumeMounts),
-    resources: {
-      ...runtime.resources,
-      ...implementation.resources,
-      limits: { ...runtime.resources?.limits, ...implementation.resources?.limits },
-      requests: { ...runtime.resources?.requests, ...implementation.resources?.requests },
-    },
+    resources: mergedResources(runtime.resources, implementation.resources),
   };
   return fillTemplates(merged, metadata);
+}
+
+type Resources = NonNullable<Container['resources']>;
+
+/** The service's amounts over the runtime's; a limit that is set lower than what the runtime asks for lowers that too. */
+function mergedResources(runtime: Resources = {}, own: Resources = {}): Resources {
+  const limits = { ...runtime.limits, ...own.limits };
+  const asked = Object.entries(runtime.requests ?? {}).map(([name, amount]) => {
+    const limit = limits[name];
+    return [name, limit !== undefined && isMore(amount, limit) ? limit : amount];
+  });
+  return { ...runtime, ...own, limits, requests: { ...Object.fromEntries(asked), ...own.requests } };
+}
+
+function isMore(a: string | number, b: string | number): boolean {
+  return (parseQuantity(a)?.nanos ?? 0n) > (parseQuantity(b)?.nanos ?? 0n);
 }
 
 type Item = Readonly<Record<string, unknown>>;

@@ -31,14 +31,14 @@ describe(`the load on the API server (${real === undefined ? 'embedded' : 'real'
     const { port } = await leading;
     await applyService(world, 'shared');
     const pod = await podOf(world, 'shared');
-    await makeReady(world, pod);
+    await makeReady(world, 'shared', pod);
     const token = await tokenFor(world, { namespace: world.namespace, name: 'default' }, pod);
     runAgent(world, 'shared', pod, { port, token: async () => token });
     await applyModel(world, 'first', 'shared');
   });
   afterAll(() => world?.close());
 
-  const isLoaded = (name: string) => conditionOf(world, names.trainedModels, name, 'Loaded');
+  const isLoaded = (name: string) => conditionOf(world, names.trainedModels, name, 'Ready');
 
   /** Resolves when the Lease was renewed twice and nothing else was asked for in between. */
   const quiet = () =>

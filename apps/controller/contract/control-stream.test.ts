@@ -44,7 +44,7 @@ describe(`the control stream (${real === undefined ? 'embedded' : 'real'} API se
     ({ port, epoch } = await controller.leading);
     await applyService(world, 'shared');
     pod = await podOf(world, 'shared');
-    await makeReady(world, pod);
+    await makeReady(world, 'shared', pod);
     await applyModel(world, 'iris', 'shared');
   });
   afterAll(() => world?.close());

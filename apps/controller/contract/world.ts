@@ -214,12 +214,16 @@ export function ownedBy({ apiVersion, kind, metadata: { name, uid } }: KubeObjec
   return { apiVersion, kind, name, uid, controller: true };
 }
 
-/** Plays the kubelet: the pod has been Ready for a while. */
-export async function makeReady({ kube, namespace }: World, { metadata: { name } }: KubeObject) {
+/** Plays the kubelet: the pod has been Ready for a while. Where nobody draws the conclusion for the Deployment, that too. */
+export async function makeReady({ kube, namespace }: World, service: string, { metadata: { name } }: KubeObject) {
   const lastTransitionTime = new Date(Date.now() - 60_000).toISOString().replace(/\.\d+Z/, 'Z');
   const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'True', lastTransitionTime }));
-  const target = { namespace, name, status: true };
-  await kube.patch(resources.pods, target, { status: { phase: 'Running', conditions } }, forever);
+  const patch = (resource: Resource, target: string, status: object) =>
+    kube.patch(resource, { namespace, name: target, status: true }, { status }, forever);
+  await patch(resources.pods, name, { phase: 'Running', conditions });
+  if (real !== undefined) return;
+  const available = [{ type: 'Available', status: 'True' }];
+  await patch(resources.deployments, `${service}-predictor`, { availableReplicas: 1, conditions: available });
 }
 
 /** A token as the kubelet projects it; for the audience '' one of the API server. */

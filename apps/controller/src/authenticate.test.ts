@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { authenticateAgent, authenticateRouter, type Deps, type Reviewed } from './authenticate.ts';
 import { openCertificates } from './certificates.ts';
 import { resources } from './cluster.ts';
-import { names } from './testing/builders.ts';
+import { installation, names } from './testing/builders.ts';
 import { clusterOn, openEmbedded } from './testing/embedded.ts';
 
 const forever = new AbortController().signal;
@@ -58,6 +58,7 @@ function start(reviewed: Partial<Reviewed> = {}) {
   const deps: Deps = {
     names,
     cluster: clusterOn(api),
+    installation,
     serviceUid: (_, name) => (name === 'shared' ? service.metadata.uid : undefined),
     review: async () => ({
       authenticated: true,
@@ -116,7 +117,7 @@ describe('authentication of agents', () => {
 describe('certificates in the cluster', () => {
   it('are made once, found again, and published to namespaces', async () => {
     const { api, close } = openEmbedded();
-    const deps = { cluster: clusterOn(api), clock: systemClock };
+    const deps = { cluster: clusterOn(api), installation, clock: systemClock };
     const first = await openCertificates(deps, forever);
     const second = await openCertificates(deps, forever);
     await second.publish('default', forever);

@@ -1,6 +1,6 @@
 import { CodedError } from '@roundhouse/base';
 import type { Names } from '@roundhouse/crds';
-import { type Cluster, resources, type Stored, systemNamespace } from './cluster.ts';
+import { type Cluster, type Installation, resources, type Stored } from './cluster.ts';
 
 /** What a TokenReview found out. */
 export type Reviewed = {
@@ -12,14 +12,13 @@ export type Reviewed = {
 export type Deps = {
   readonly names: Names;
   readonly cluster: Cluster;
+  readonly installation: Installation;
   readonly serviceUid: (namespace: string, service: string) => string | undefined;
   readonly review: (token: string, audience: string, signal: AbortSignal) => Promise<Reviewed>;
 };
 
 /** The audience of agents' and routers' tokens. It is no privilege: whoever can make a Pod can ask for it. */
 export const audience = 'roundhouse-control';
-
-const routerAccount = `system:serviceaccount:${systemNamespace}:roundhouse-router`;
 
 /** Who says to be an agent. */
 export type AgentClaim = {
@@ -56,7 +55,12 @@ export async function authenticateAgent(
 }
 
 /** A router is whoever has the router's ServiceAccount. */
-export async function authenticateRouter({ review }: Deps, token: string, signal: AbortSignal): Promise<void> {
+export async function authenticateRouter(
+  { review, installation }: Deps,
+  token: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const routerAccount = `system:serviceaccount:${installation.namespace}:roundhouse-router`;
   const { authenticated, username } = await review(token, audience, signal);
   if (!authenticated || username !== routerAccount)
     throw refused(`routers need a token of ${routerAccount} for ${audience}`);

@@ -1,68 +1,89 @@
 import type { Clock } from '@roundhouse/base';
-import { type Cluster, resources, type Stored, systemNamespace } from './cluster.ts';
-import { areCurrent, type Certificates, issueCertificates } from './tls.ts';
+import { type Cluster, controlHost, type Installation, resources, type Stored } from './cluster.ts';
+import { type Certificates, renewed, trusted } from './tls.ts';
 
 const name = 'roundhouse-ca';
-const host = `roundhouse-control.${systemNamespace}.svc`;
-const hosts = [host, `${host}.cluster.local`];
 
-/** The certificates of the control port, kept in a Secret, and copies of the CA's certificate where they are needed. */
-export async function openCertificates(
-  deps: { readonly cluster: Cluster; readonly clock: Clock },
-  signal: AbortSignal,
-) {
+export type Deps = { readonly cluster: Cluster; readonly clock: Clock; readonly installation: Installation };
+
+function hostsOf(installation: Installation): readonly string[] {
+  const host = controlHost(installation);
+  return [host, `${host}.cluster.local`];
+}
+
+/** The certificates of the control port, kept in a Secret, and copies of what to trust where it is needed. */
+export async function openCertificates(deps: Deps, signal: AbortSignal) {
   const { cluster, clock } = deps;
   let current = await load(deps, signal);
+  /** What each namespace was given last. */
+  const published = new Map<string, string | undefined>();
 
   return {
     current: () => ({ cert: current.certificate, key: current.key }),
 
-    /** Renews what nears its end; to be asked now and then. */
+    /** Takes the next step of what nears its end; to be asked now and then. Everything is to be published again afterwards. */
     async renew(signal: AbortSignal) {
-      if (!areCurrent(current, hosts, clock)) current = await load(deps, signal);
+      current = await load(deps, signal);
+      for (const namespace of published.keys()) published.set(namespace, undefined);
     },
 
-    /** Puts the CA's certificate into a namespace whose pods connect to us. */
+    /** Namespaces that have been published to. */
+    namespaces: () => [...published.keys()],
+
+    /** Puts what to trust into a namespace whose pods connect to us. */
     async publish(namespace: string, signal: AbortSignal) {
-      const data = { 'ca.crt': current.caCertificate };
+      const bundle = trusted(current, clock);
+      if (published.get(namespace) === bundle) return;
+      const data = { 'ca.crt': bundle };
       const stored = await cluster.get(resources.configMaps, namespace, name, signal);
-      if ((stored?.data as typeof data | undefined)?.['ca.crt'] === data['ca.crt']) return;
       const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data };
       if (stored === undefined) await cluster.create(resources.configMaps, object, signal);
-      else await cluster.patch(resources.configMaps, { namespace, name }, { data }, signal);
+      else if ((stored.data as typeof data | undefined)?.['ca.crt'] !== bundle)
+        await cluster.patch(resources.configMaps, { namespace, name }, { data }, signal);
+      published.set(namespace, bundle);
     },
   };
 }
 
-async function load({ cluster, clock }: { readonly cluster: Cluster; readonly clock: Clock }, signal: AbortSignal) {
-  const stored = await cluster.get(resources.secrets, systemNamespace, name, signal);
+async function load({ cluster, clock, installation }: Deps, signal: AbortSignal) {
+  const { namespace } = installation;
+  const stored = await cluster.get(resources.secrets, namespace, name, signal);
   const before = stored && certificatesIn(stored);
-  if (before !== undefined && areCurrent(before, hosts, clock)) return before;
-  const issued = await issueCertificates(before, hosts, clock);
-  const data = {
-    'ca.crt': encode(issued.caCertificate),
-    'ca.key': encode(issued.caKey),
-    'tls.crt': encode(issued.certificate),
-    'tls.key': encode(issued.key),
-  };
-  const metadata = { name, namespace: systemNamespace };
-  if (stored === undefined)
-    await cluster.create(resources.secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data }, signal);
-  else await cluster.patch(resources.secrets, metadata, { data }, signal);
-  return issued;
+  const after = await renewed(before, hostsOf(installation), clock);
+  if (after === before) return after;
+  const data = dataOf(after);
+  if (stored === undefined) {
+    const given = Object.fromEntries(Object.entries(data).filter(([, text]) => text !== null));
+    const metadata = { name, namespace };
+    await cluster.create(resources.secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data: given }, signal);
+  } else {
+    // A leader that does not know yet that it is none must not undo what the next one did.
+    const metadata = { resourceVersion: stored.metadata.resourceVersion };
+    await cluster.patch(resources.secrets, { name, namespace }, { metadata, data }, signal);
+  }
+  return after;
 }
+
+const files: Readonly<Record<keyof Certificates, string>> = {
+  caCertificate: 'ca.crt',
+  caKey: 'ca.key',
+  certificate: 'tls.crt',
+  key: 'tls.key',
+  nextCaCertificate: 'ca-next.crt',
+  nextCaKey: 'ca-next.key',
+  previousCaCertificate: 'ca-previous.crt',
+};
 
 function certificatesIn({ data }: Stored): Certificates {
   const texts = (data ?? {}) as Readonly<Record<string, string>>;
-  const decode = (key: string) => Buffer.from(texts[key] ?? '', 'base64').toString();
-  return {
-    caCertificate: decode('ca.crt'),
-    caKey: decode('ca.key'),
-    certificate: decode('tls.crt'),
-    key: decode('tls.key'),
-  };
+  const decode = (file: string) => Buffer.from(texts[file] ?? '', 'base64').toString();
+  return Object.fromEntries(Object.entries(files).map(([field, file]) => [field, decode(file)])) as Certificates;
 }
 
-function encode(text: string): string {
-  return Buffer.from(text).toString('base64');
+/** What is empty is taken away. */
+function dataOf(certificates: Certificates): Readonly<Record<string, string | null>> {
+  const encode = (text: string) => (text === '' ? null : Buffer.from(text).toString('base64'));
+  return Object.fromEntries(
+    Object.entries(files).map(([field, file]) => [file, encode(certificates[field as keyof Certificates])]),
+  );
 }

@@ -19,6 +19,10 @@ export type Views = {
   readonly deployments: View;
   readonly childServices: View;
   readonly modelConfigs: View;
+  readonly autoscalers: View;
+  readonly budgets: View;
+  /** ConfigMaps beside the controller. */
+  readonly settings: View;
 };
 
 /** The writes and single reads that we make. `resource` names them as in URLs. */
@@ -38,6 +42,19 @@ export type Cluster = {
     patch: object,
     signal: AbortSignal,
   ): Promise<Stored | undefined>;
+  /** A missing object, and one that is another than `uid`, is no error. */
+  delete(
+    resource: ResourceName,
+    target: { readonly namespace: string; readonly name: string; readonly uid: string },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** The object's metadata alone, without its content. Undefined when there is no such object. */
+  metadata(
+    resource: ResourceName,
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Stored['metadata'] | undefined>;
 };
 
 /** An Event on `regarding`. */
@@ -46,7 +63,16 @@ export type RecordEvent = (
   event: { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly message: string },
 ) => void;
 
-export const systemNamespace = 'roundhouse-system';
+/** What was decided when Roundhouse was installed; it goes into what we render. */
+export type Installation = {
+  /** Where the controllers and routers run. */
+  readonly namespace: string;
+  readonly agentImage: string;
+};
+
+/** How agents and routers reach the control stream. */
+export const controlHost = ({ namespace }: Installation) => `roundhouse-control.${namespace}.svc`;
+export const controlPort = 9443;
 
 const core = (resource: string, kind: string): ResourceName => ({ group: '', version: 'v1', resource, kind });
 const apps = (resource: string, kind: string): ResourceName => ({ group: 'apps', version: 'v1', resource, kind });
@@ -59,6 +85,16 @@ export const resources = {
   configMaps: core('configmaps', 'ConfigMap'),
   secrets: core('secrets', 'Secret'),
   serviceAccounts: core('serviceaccounts', 'ServiceAccount'),
+  autoscalers: {
+    group: 'autoscaling',
+    version: 'v2',
+    resource: 'horizontalpodautoscalers',
+    kind: 'HorizontalPodAutoscaler',
+  },
+  budgets: { group: 'policy', version: 'v1', resource: 'poddisruptionbudgets', kind: 'PodDisruptionBudget' },
+  scaledObjects: { group: 'keda.sh', version: 'v1alpha1', resource: 'scaledobjects', kind: 'ScaledObject' },
+  ingresses: { group: 'networking.k8s.io', version: 'v1', resource: 'ingresses', kind: 'Ingress' },
+  httpRoutes: { group: 'gateway.networking.k8s.io', version: 'v1', resource: 'httproutes', kind: 'HTTPRoute' },
 } as const;
 
 export function keyOf({ metadata: { namespace, name } }: Stored): string {

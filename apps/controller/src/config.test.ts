@@ -14,6 +14,15 @@ describe('parseConfig', () => {
     });
   });
 
+  it('knows its own namespace and those that it serves', () => {
+    const { config } = parseConfig({ POD_NAMESPACE: 'models' }, ['--namespaces=a,b', '--agent-image=mirror/agent:1']);
+
+    expect(config).toMatchObject({
+      namespaces: ['a', 'b'],
+      installation: { namespace: 'models', agentImage: 'mirror/agent:1' },
+    });
+  });
+
   it('names every problem at once', () => {
     const { problems } = parseConfig({}, [
       '--api-port=x',

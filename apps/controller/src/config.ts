@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import type { Installation } from './cluster.ts';
 
 const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
 
@@ -16,6 +17,12 @@ const schema = z.object({
     .default('example.com')
     .describe('domain of prediction URLs: <service>-<namespace>.<domain>'),
   'file-roots': z.string().default('').describe('directories that file:// artifacts may come from, separated by ":"'),
+  'agent-image': z
+    .string()
+    .min(1)
+    .default('roundhouse/agent:0.1.0')
+    .describe('image of the agent beside each model server'),
+  namespaces: z.string().default('').describe('namespaces whose objects are served, separated by ","; empty: all'),
   'log-level': z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
@@ -30,6 +37,9 @@ export type Config = {
   readonly apiPort: number;
   readonly domain: string;
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
+  /** Whose objects are served; empty: all. */
+  readonly namespaces: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Path of a kubeconfig; undefined inside a cluster. */
   readonly kubeconfig: string | undefined;
@@ -58,6 +68,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     apiPort: flags['api-port'],
     domain: flags.domain,
     fileRoots: flags['file-roots'].split(':').filter((root) => root !== ''),
+    installation: { namespace: env.POD_NAMESPACE ?? 'roundhouse-system', agentImage: flags['agent-image'] },
+    namespaces: flags.namespaces.split(',').filter((namespace) => namespace !== ''),
     logLevel: flags['log-level'],
     kubeconfig: env.KUBECONFIG === '' ? undefined : env.KUBECONFIG,
     identity: env.POD_UID ?? `controller-${process.pid}`,

@@ -1,182 +1,28 @@
-import { systemClock, systemRandom } from '@roundhouse/base';
-import { attachAgent, createRouteBoard, serveControl, wire } from '@roundhouse/control-protocol';
-import { silentLog } from '@roundhouse/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
 import { conditionsOf, resources, type Stored } from './cluster.ts';
-import { createEngine, type Queue } from './engine.ts';
 import { names } from './testing/builders.ts';
-import { clusterOn, openEmbedded, watchInto } from './testing/embedded.ts';
-import { issueCertificates } from './tls.ts';
+import {
+  apply,
+  closeWorlds,
+  conditionOf,
+  edit,
+  makeAvailable,
+  model,
+  modelSpec,
+  modelsIn,
+  readyOf,
+  runAgent,
+  start,
+  startService,
+  type World,
+} from './testing/world.ts';
 
-const forever = new AbortController().signal;
-const closers: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+afterEach(closeWorlds);
 
-/** A queue as simple as can be: one at a time per key, again soon after a failure. */
-function plainQueue(handle: (key: string, signal: AbortSignal) => Promise<void>): Queue {
-  const running = new Map<string, boolean>();
-  const add = (key: string, afterMs = 0) => void setTimeout(() => void run(key), afterMs).unref();
-  const run = async (key: string) => {
-    if (running.has(key)) return void running.set(key, true);
-    running.set(key, false);
-    const failed = await handle(key, forever).then(
-      () => false,
-      () => true,
-    );
-    const again = running.get(key);
-    running.delete(key);
-    if (failed || again) add(key, failed ? 20 : 0);
-  };
-  return { add };
-}
-
-async function start() {
-  const { api, close } = openEmbedded();
-  closers.push(close);
-  const events: string[] = [];
-  const board = createRouteBoard({ clock: systemClock });
-  const key = ({ metadata }: Stored) => `${metadata.namespace}/${metadata.name}`;
-  const views = {
-    services: watchInto(api, names.inferenceServices, (object) => engine.onService(key(object))),
-    models: watchInto(api, names.trainedModels, (object) => engine.onModel(key(object))),
-    runtimes: watchInto(api, names.servingRuntimes, () => engine.onRuntime()),
-    clusterRuntimes: watchInto(api, names.clusterServingRuntimes, () => engine.onRuntime()),
-    deployments: watchInto(api, resources.deployments, (object) => engine.onChild(object)),
-    childServices: watchInto(api, resources.services, (object) => engine.onChild(object)),
-    modelConfigs: watchInto(api, resources.configMaps, (object) => engine.onModelConfig(object)),
-  };
-  watchInto(api, resources.pods, (object, gone) => engine.onPod(object, gone));
-  const engine = createEngine({
-    names,
-    clock: systemClock,
-    log: silentLog,
-    cluster: clusterOn(api),
-    views,
-    board: { publish: board.publish, settled: async (timeoutMs) => void (await board.settled(timeoutMs, forever)) },
-    record: (regarding, { reason }) => void events.push(`${regarding.kind}/${regarding.metadata.name} ${reason}`),
-    domain: 'example.com',
-    fileRoots: [],
-    queue: (_, handle) => plainQueue(handle),
-    onNamespace: () => {},
-  });
-  engine.start();
-  const certificates = await issueCertificates(undefined, ['control'], systemClock);
-  const server = await serveControl(
-    { clock: systemClock, log: silentLog },
-    {
-      listen: { host: '127.0.0.1', port: 0 },
-      tls: () => ({ cert: certificates.certificate, key: certificates.key }),
-      epoch: 1,
-      version: '0.1.0',
-      authenticateAgent: async () => {},
-      authenticateRouter: async () => {},
-      onAgent: (session) => engine.onAgent(session),
-      onRouter: (session) => board.attach(session),
-    },
-  );
-  closers.push(() => server.close());
-  return { api, engine, events, port: server.port, ca: certificates.caCertificate };
-}
-
-type World = Awaited<ReturnType<typeof start>>;
-
-/** An agent that loads whatever it is assigned, at once. */
-function runAgent({ port, ca }: World, podUid: string, outcome: 'loads' | 'fails' = 'loads') {
-  const stop = new AbortController();
-  const assigned: string[] = [];
-  const agent = attachAgent(
-    { clock: systemClock, random: systemRandom, log: silentLog },
-    {
-      connection: {
-        address: `127.0.0.1:${port}`,
-        serverName: 'control',
-        ca: async () => ca,
-        token: async () => 'token',
-      },
-      hello: () => ({
-        version: '0.1.0',
-        instance: podUid,
-        namespace: 'default',
-        service: 'shared',
-        podName: `shared-predictor-${podUid}`,
-        podUid,
-        dataAddress: '127.0.0.1:1',
-      }),
-      onAssignment({ models, changed, removed }) {
-        assigned.splice(0, assigned.length, ...models.keys());
-        const { LOADED, DOWNLOAD_FAILED } = wire.ModelState;
-        const reports = changed.map((name) => {
-          const digest = models.get(name)?.digest ?? '';
-          if (outcome === 'loads') return { name, state: LOADED, digest, servingDigest: digest };
-          const failure = {
-            class: wire.FailureClass.NOT_FOUND,
-            reason: 'NotFound',
-            message: 'no such bucket',
-            attempt: 1,
-          };
-          return { name, state: DOWNLOAD_FAILED, digest, failure: { ...failure, timeMs: 1n, nextRetryMs: 2n } };
-        });
-        agent.report(reports, removed);
-      },
-    },
-  );
-  agent.serverReady(true);
-  const done = agent.run(stop.signal);
-  closers.push(() => {
-    stop.abort();
-    return done.catch(() => {});
-  });
-  return { assigned, stop: () => stop.abort() };
-}
-
-const apply = ({ api }: World, kind: 'InferenceService' | 'TrainedModel', name: string, spec: object) =>
-  kind === 'InferenceService'
-    ? api.create(names.inferenceServices, {
-        apiVersion: 'serving.kserve.io/v1beta1',
-        kind,
-        metadata: { name, namespace: 'default' },
-        spec,
-      })
-    : api.create(names.trainedModels, {
-        apiVersion: 'serving.kserve.io/v1alpha1',
-        kind,
-        metadata: { name, namespace: 'default' },
-        spec,
-      });
-
-const modelSpec = (change: object = {}) => ({
-  inferenceService: 'shared',
-  model: { storageUri: 's3://bucket/iris', framework: 'onnx', memory: '1Mi', ...change },
-});
-
-const model = ({ api }: World, name: string) => api.get(names.trainedModels, 'default', name) as Stored | undefined;
-
-function readyOf(world: World, name: string) {
-  const object = model(world, name);
-  const { status, reason } = (object && conditionsOf(object).find(({ type }) => type === 'Ready')) ?? {};
-  return reason === undefined ? status : `${status} ${reason}`;
-}
-
-/** Plays the Deployment controller: the pods are available. */
-function makeAvailable({ api }: World) {
-  const deployment = api.get(resources.deployments, 'default', 'shared-predictor');
-  if (deployment === undefined) throw new Error('no Deployment');
-  const conditions = [{ type: 'Available', status: 'True', reason: 'MinimumReplicasAvailable', message: '' }];
-  api.update(
-    resources.deployments,
-    { ...deployment, status: { availableReplicas: 1, replicas: 1, conditions } },
-    'status',
-  );
-}
-
-async function startService() {
-  const world = await start();
-  apply(world, 'InferenceService', 'shared', { predictor: { model: { modelFormat: { name: 'onnx' } } } });
-  await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
-  makeAvailable(world);
-  return world;
+function annotate({ api }: World, annotations: Readonly<Record<string, string>>) {
+  const object = api.get(names.inferenceServices, 'default', 'shared');
+  if (object === undefined) throw new Error('no service');
+  api.update(names.inferenceServices, { ...object, metadata: { ...object.metadata, annotations } });
 }
 
 describe('the controller on the embedded API server', () => {
@@ -283,6 +129,120 @@ describe('the controller on the embedded API server', () => {
 
     await expect.poll(text).toContain('iris');
     await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+  });
+
+  it('serves a service with a model of its own, named after it', async () => {
+    const world = await start();
+    const predictor = { model: { modelFormat: { name: 'onnx' }, storageUri: 's3://bucket/own' } };
+    apply(world, 'InferenceService', 'shared', { predictor });
+    await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+    makeAvailable(world);
+    const ready = () => {
+      const object = world.api.get(names.inferenceServices, 'default', 'shared') as Stored | undefined;
+      const { status, reason } = (object && conditionsOf(object).find(({ type }) => type === 'Ready')) ?? {};
+      return `${status} ${reason}`;
+    };
+    await expect.poll(ready).toBe('Unknown ModelNotLoaded');
+    apply(world, 'TrainedModel', 'shared', modelSpec());
+
+    const agent = runAgent(world, 'one');
+    await expect.poll(ready).toBe('True undefined');
+    await expect.poll(() => readyOf(world, 'shared')).toBe('False IsNotMMSPredictor');
+
+    expect(agent.assigned).toEqual(['shared']);
+    expect(world.engine.fleet.services.get('default/shared')?.models.get('shared')?.own).toBe(true);
+    world.api.delete(names.trainedModels, 'default', 'shared');
+    await expect.poll(() => model(world, 'shared')).toBeUndefined();
+    expect(agent.assigned).toEqual(['shared']);
+    expect(world.api.get(resources.configMaps, 'default', 'modelconfig-shared-0')).toMatchObject({
+      data: {
+        'models.json': expect.stringContaining('"modelName":"shared","modelSpec":{"storageUri":"s3://bucket/own"'),
+      },
+    });
+  });
+
+  it('says why a model of its own does not load', async () => {
+    const world = await start();
+    const predictor = { onnx: { storageUri: 's3://bucket/lost' } };
+    apply(world, 'InferenceService', 'shared', { predictor });
+    await expect.poll(() => world.api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
+    makeAvailable(world);
+    runAgent(world, 'one', 'fails');
+    const status = () => (world.api.get(names.inferenceServices, 'default', 'shared') as Stored | undefined)?.status;
+
+    await expect.poll(status).toMatchObject({
+      conditions: expect.arrayContaining([expect.objectContaining({ type: 'Ready', reason: 'ModelLoadFailed' })]),
+      modelStatus: {
+        transitionStatus: 'BlockedByFailedLoad',
+        states: { targetModelState: 'FailedToLoad' },
+        lastFailureInfo: { reason: 'ModelLoadFailed', message: expect.stringContaining('no such bucket') },
+      },
+    });
+    expect(world.events).toContain('InferenceService/shared ModelLoadFailed');
+  });
+
+  it('takes everything away while a service is stopped, and brings it back', async () => {
+    const world = await start();
+    const spec = { predictor: { onnx: {}, minReplicas: 2, maxReplicas: 4 } };
+    apply(world, 'InferenceService', 'shared', spec);
+    const kinds = [resources.deployments, resources.services, resources.autoscalers, resources.budgets];
+    const there = () => kinds.filter((kind) => world.api.get(kind, 'default', 'shared-predictor') !== undefined);
+    await expect.poll(there).toEqual(kinds);
+    apply(world, 'TrainedModel', 'iris', modelSpec());
+    await expect.poll(() => modelsIn(world, 0)).toEqual(['iris']);
+
+    annotate(world, { 'serving.kserve.io/stop': 'true' });
+    await expect.poll(there).toEqual([]);
+    const stopped = () => conditionOf(world.api.get(names.inferenceServices, 'default', 'shared') as Stored, 'Stopped');
+    await expect.poll(stopped).toMatchObject({ status: 'True', reason: 'StopRequested' });
+    expect(modelsIn(world, 0)).toEqual(['iris']);
+
+    annotate(world, { 'serving.kserve.io/stop': 'false' });
+    await expect.poll(there).toEqual(kinds);
+    await expect.poll(stopped).toBeUndefined();
+  });
+
+  it('takes an autoscaler away that nobody asks for any more, and sets replicas itself again', async () => {
+    const world = await start();
+    apply(world, 'InferenceService', 'shared', { predictor: { onnx: {}, minReplicas: 2, maxReplicas: 4 } });
+    const replicas = () =>
+      (world.api.get(resources.deployments, 'default', 'shared-predictor')?.spec as { replicas?: number })?.replicas;
+    await expect.poll(() => world.api.get(resources.autoscalers, 'default', 'shared-predictor')).toBeDefined();
+    expect(replicas()).toBe(2);
+    const scaled = world.api.get(resources.deployments, 'default', 'shared-predictor');
+    if (scaled === undefined) throw new Error('no Deployment');
+    world.api.update(resources.deployments, { ...scaled, spec: { ...(scaled.spec as object), replicas: 4 } });
+    await expect.poll(() => world.engine.fleet.services.get('default/shared')?.view?.replicas).toBe(4);
+
+    edit(world, names.inferenceServices, 'shared', { predictor: { onnx: {}, minReplicas: 3 } });
+    await expect.poll(() => world.api.get(resources.autoscalers, 'default', 'shared-predictor')).toBeUndefined();
+    await expect.poll(replicas).toBe(3);
+  });
+
+  it('leads clients outside to the routers by one Ingress, as the settings ask', async () => {
+    const world = await startService();
+    const settings = { name: 'inferenceservice-config', namespace: 'roundhouse-system' };
+    const create = (ingress: object) =>
+      world.api.create(resources.configMaps, {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: settings,
+        data: { ingress: JSON.stringify(ingress) },
+      });
+    const ingress = () => world.api.get(resources.ingresses, 'roundhouse-system', 'roundhouse');
+    create({ ingressDomain: 'ml.org', ingressClassName: 'nginx' });
+
+    await expect
+      .poll(() => ingress()?.spec)
+      .toMatchObject({ ingressClassName: 'nginx', rules: [{ host: '*.ml.org' }] });
+    await expect
+      .poll(() => (world.api.get(names.inferenceServices, 'default', 'shared')?.status as { url?: string })?.url)
+      .toBe('http://shared-default.ml.org');
+    const stored = world.api.get(resources.configMaps, settings.namespace, settings.name);
+    if (stored === undefined) throw new Error('no settings');
+    const data = { ingress: JSON.stringify({ ingressDomain: 'ml.org', disableIngressCreation: true }) };
+    world.api.update(resources.configMaps, { ...stored, data });
+    await expect.poll(ingress).toBeUndefined();
   });
 
   it('gives a host to the older of two services that share it', async () => {

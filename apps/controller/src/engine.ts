@@ -5,11 +5,22 @@ import type { Log } from '@roundhouse/telemetry';
 import { createAgents } from './assignments/agents.ts';
 import { createFleet } from './assignments/fleet.ts';
 import { modelFor } from './assignments/model.ts';
-import { type Cluster, isReady, keyOf, type RecordEvent, type Stored, serviceKeyOf, type Views } from './cluster.ts';
+import {
+  type Cluster,
+  type Installation,
+  isReady,
+  keyOf,
+  type RecordEvent,
+  type Stored,
+  serviceKeyOf,
+  type Views,
+} from './cluster.ts';
+import { createExposure } from './exposure/writer.ts';
 import { createServices } from './inference-service/reconcile.ts';
+import { createSettings } from './inference-service/settings.ts';
 import { type Board, createPublisher } from './routes/publisher.ts';
 import { createShardWriter } from './shards/writer.ts';
-import { createStatusWriter, reconcileClaim } from './trained-model/reconcile.ts';
+import { createClaims, createStatusWriter } from './trained-model/reconcile.ts';
 
 /** Runs `handle` for each key: one at a time per key, again with back-off when it fails. */
 export type Queue = { add(key: string, afterMs?: number): void };
@@ -24,6 +35,7 @@ export type EngineDeps = {
   readonly record: RecordEvent;
   readonly domain: string;
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
   readonly queue: (name: string, handle: (key: string, signal: AbortSignal) => Promise<void>) => Queue;
   /** Set for a new term: statuses stay as they are until `rediscovered`, since agents have yet to tell what they hold. */
   readonly rediscovers?: boolean;
@@ -37,15 +49,17 @@ export type Engine = ReturnType<typeof createEngine>;
 const statusDelayMs = 100;
 /** Models applied together are written together. */
 const shardDelayMs = 50;
+/** New services hardly ever change the way to them. */
+const exposureDelayMs = 1_000;
 /** Pods, Deployments and streams change in bursts. */
 const serviceDelayMs = 20;
 
 /** All of the controller between the API server's watches and the control stream. */
 export function createEngine(deps: EngineDeps) {
-  const { names, clock, cluster, views, record, queue, onNamespace } = deps;
+  const { names, clock, views, queue, onNamespace } = deps;
 
   let held: Set<string> | undefined = deps.rediscovers === true ? new Set() : undefined;
-  const claims = queue('claims', (key, signal) => reconcileClaim({ ...deps, fleet }, key, signal));
+  const claims = queue('claims', (key, signal) => claim(key, signal));
   const statuses = queue('statuses', async (key, signal) => {
     if (held !== undefined) held.add(key);
     else await writeStatus(key, signal);
@@ -61,20 +75,20 @@ export function createEngine(deps: EngineDeps) {
       claims.add(`${service.namespace}/${name}`);
       shards.changed(service, name);
     },
+    onOwn: ({ key }) => wake(key),
     onReleased: (key) => claims.add(key),
   });
   const wake = (key: string, afterMs = serviceDelayMs) => serviceQueue.add(key, afterMs);
   const pods = new Map<string, Map<string, Stored>>();
   const podsOf = (key: string) => pods.get(key)?.values() ?? [];
-  const shards = createShardWriter({
-    names,
-    cluster,
-    modelConfigs: views.modelConfigs,
-    fleet,
-    touch: (key) => shardQueue.add(key, shardDelayMs),
-  });
-  const writeStatus = createStatusWriter({ names, clock, cluster, views, fleet, record });
-  const services = createServices({ ...deps, fleet, wake, podsOf });
+  const touch = (key: string) => shardQueue.add(key, shardDelayMs);
+  const shards = createShardWriter({ ...deps, fleet, touch, onFull: (key) => wake(key) });
+  const settings = createSettings(deps);
+  const exposure = createExposure({ ...deps, settings, fleet });
+  const exposures = queue('exposure', (_, signal) => exposure.write(signal));
+  const claim = createClaims({ ...deps, fleet });
+  const writeStatus = createStatusWriter({ ...deps, fleet });
+  const services = createServices({ ...deps, fleet, settings, wake, podsOf, homeless: shards.homeless });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {
@@ -96,6 +110,14 @@ export function createEngine(deps: EngineDeps) {
       for (const model of service.models.values()) claims.add(model.key);
     }
     serviceQueue.add(key);
+    if (settings.current().config.exposes) exposures.add('roundhouse', exposureDelayMs);
+  };
+
+  const refreshAll = () => {
+    for (const key of allServices()) {
+      services.refresh(key);
+      wake(key);
+    }
   };
 
   const allServices = () => [...views.services.list()].map(keyOf);
@@ -106,6 +128,7 @@ export function createEngine(deps: EngineDeps) {
 
     /** Takes in all that the views hold. Models come first, so that those with a place keep it when their service comes. */
     start() {
+      if (settings.read()) exposures.add('roundhouse');
       for (const object of views.models.list()) onModel(keyOf(object));
       for (const key of allServices()) onService(key);
     },
@@ -139,11 +162,13 @@ export function createEngine(deps: EngineDeps) {
     onModel,
     onService,
 
-    onRuntime() {
-      for (const key of allServices()) {
-        services.refresh(key);
-        wake(key);
-      }
+    onRuntime: refreshAll,
+
+    /** A ConfigMap beside the controller changed. */
+    onSettings(object: Stored) {
+      if (!settings.read(object)) return;
+      refreshAll();
+      exposures.add('roundhouse');
     },
 
     /** One of a service's own objects changed. */

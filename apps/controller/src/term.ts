@@ -5,6 +5,7 @@ import {
   createEventRecorder,
   createInformer,
   createWorkQueue,
+  type Informer,
   isKubeError,
   type Kube,
   type KubeObject,
@@ -13,7 +14,7 @@ import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from './assignments/fleet.ts';
 import { authenticateAgent, authenticateRouter, type Reviewed } from './authenticate.ts';
 import { openCertificates } from './certificates.ts';
-import { type Cluster, resources, systemNamespace } from './cluster.ts';
+import { type Cluster, resources } from './cluster.ts';
 import type { Config } from './config.ts';
 import { createEngine, type Engine, type EngineDeps } from './engine.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -33,6 +34,8 @@ export const version = '0.1.0';
 /** Agents come back within a second or two; one that does not may take its time. Routers go on with what they know. */
 const rediscoveryMs = 5_000;
 
+const furtherMsMax = 2_000;
+
 /** Certificates are looked at this often; they are renewed weeks before their end. */
 const renewalMs = 60 * 60 * 1000;
 
@@ -41,9 +44,9 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   const { kube, clock, log } = deps;
   const names = namesFor();
   const cluster: Cluster = kube;
-  const certificates = await openCertificates({ cluster, clock }, signal);
+  const certificates = await openCertificates({ cluster, clock, installation: config.installation }, signal);
   const authorities = queueFor(deps, signal)('authorities', (namespace, at) => certificates.publish(namespace, at));
-  authorities.add(systemNamespace);
+  authorities.add(config.installation.namespace);
   const recorder = createEventRecorder({
     kube,
     clock,
@@ -61,6 +64,7 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   const doors = {
     names,
     cluster,
+    installation: config.installation,
     review: (token: string, audience: string, at: AbortSignal) => review(kube, token, audience, at),
     serviceUid: (namespace: string, service: string) => engine.serviceUid(`${namespace}/${service}`),
   };
@@ -91,8 +95,9 @@ export async function lead(deps: TermDeps, config: Config, epoch: number, signal
   try {
     while (!signal.aborted) {
       await clock.sleep(renewalMs, signal).catch(() => {});
-      if (!signal.aborted)
-        await certificates.renew(signal).catch((err) => log.warn({ err }, 'certificates not renewed'));
+      if (signal.aborted) break;
+      await certificates.renew(signal).catch((err) => log.warn({ err }, 'certificates not renewed'));
+      for (const namespace of certificates.namespaces()) authorities.add(namespace);
     }
   } finally {
     await server.close();
@@ -106,7 +111,7 @@ type EngineParts = Pick<EngineDeps, 'cluster' | 'record' | 'board' | 'onNamespac
 /** The engine with its watches: it starts once all of them have their first list. */
 async function openEngine(
   deps: TermDeps,
-  { domain, fileRoots }: Config,
+  { domain, fileRoots, installation, namespaces }: Config,
   names: ReturnType<typeof namesFor>,
   signal: AbortSignal,
   parts: EngineParts,
@@ -117,25 +122,32 @@ async function openEngine(
   const watch = (
     resource: ResourceName,
     tell: (engine: Engine, key: string, object: KubeObject, gone: boolean) => void,
-    labelSelector?: string,
+    selection: { readonly labelSelector?: string; readonly namespace?: string } = {},
   ) => {
-    const informer = createInformer(
-      { kube, clock, random, onTrouble: (message) => log.warn({}, message) },
-      {
-        resource,
-        ...(labelSelector !== undefined && { labelSelector }),
-        strip,
-        onChange(key, before, after) {
-          const object = after ?? before;
-          // Until the engine starts, changes are part of the first list, which it reads as a whole.
-          if (engine !== undefined && object !== undefined) tell(engine, key, object, after === undefined);
+    const follow = (namespace: string | undefined) => {
+      const informer = createInformer(
+        { kube, clock, random, onTrouble: (message) => log.warn({}, message) },
+        {
+          resource,
+          ...(namespace !== undefined && { namespace }),
+          ...selection,
+          strip,
+          onChange(key, before, after) {
+            const object = after ?? before;
+            // Until the engine starts, changes are part of the first list, which it reads as a whole.
+            if (engine !== undefined && object !== undefined) tell(engine, key, object, after === undefined);
+          },
         },
-      },
-    );
-    running.push(informer.run(signal));
-    return informer;
+      );
+      running.push(informer.run(signal));
+      return informer;
+    };
+    const isOfCluster = resource === names.clusterServingRuntimes;
+    const isOne = namespaces.length === 0 || isOfCluster || selection.namespace !== undefined;
+    return isOne ? follow(undefined) : joined(namespaces, follow);
   };
-  const ours = names.labels.service;
+  const ours = { labelSelector: names.labels.service };
+  const beside = { namespace: installation.namespace };
   const views = {
     services: watch(names.inferenceServices, (to, key) => to.onService(key)),
     models: watch(names.trainedModels, (to, key) => to.onModel(key)),
@@ -143,10 +155,17 @@ async function openEngine(
     clusterRuntimes: watch(names.clusterServingRuntimes, (to) => to.onRuntime()),
     deployments: watch(resources.deployments, (to, _, object) => to.onChild(object), ours),
     childServices: watch(resources.services, (to, _, object) => to.onChild(object), ours),
+    autoscalers: watch(resources.autoscalers, (to, _, object) => to.onChild(object), ours),
+    budgets: watch(resources.budgets, (to, _, object) => to.onChild(object), ours),
+    settings: watch(resources.configMaps, (to, _, object) => to.onSettings(object), beside),
     modelConfigs: watch(resources.configMaps, (to, _, object) => to.onModelConfig(object), ours),
   };
   const pods = watch(resources.pods, (to, _, object, gone) => to.onPod(object, gone), ours);
-  await Promise.race([Promise.all([...Object.values(views), pods].map(({ synced }) => synced)), aborted(signal)]);
+  const { autoscalers, budgets, ...needed } = views;
+  await Promise.race([Promise.all([...Object.values(needed), pods].map(({ synced }) => synced)), aborted(signal)]);
+  // Without these nearly everything works: nobody waits for them if they may not be seen.
+  const further = Promise.all([autoscalers.synced, budgets.synced]);
+  await Promise.race([further, clock.sleep(furtherMsMax, signal)]);
   const created = createEngine({
     ...parts,
     names,
@@ -155,6 +174,7 @@ async function openEngine(
     views,
     domain,
     fileRoots,
+    installation,
     queue: queueFor(deps, signal),
     rediscovers: true,
   });
@@ -162,6 +182,19 @@ async function openEngine(
   engine.start();
   for (const pod of pods.list()) engine.onPod(pod, false);
   return { engine, watching: Promise.all(running) };
+}
+
+type Following = Pick<Informer, 'get' | 'list' | 'synced'>;
+
+/** The informers of several namespaces as one. */
+function joined(namespaces: readonly string[], follow: (namespace: string) => Following): Following {
+  const byNamespace = new Map(namespaces.map((namespace) => [namespace, follow(namespace)]));
+  const all = [...byNamespace.values()];
+  return {
+    get: (key) => byNamespace.get(key.slice(0, key.indexOf('/')))?.get(key),
+    list: () => all.flatMap((informer) => [...informer.list()]),
+    synced: Promise.all(all.map(({ synced }) => synced)).then(() => {}),
+  };
 }
 
 /** What nobody here reads is most of an object's size. */

@@ -43,9 +43,13 @@ async function startApi() {
 }
 
 /** A controller; resolves once it leads, with the port of its control stream. */
-async function startController(kubeconfig: string) {
+async function startController(kubeconfig: string, ...more: readonly string[]) {
   const flags = ['control', 'health', 'metrics', 'api'].map((name) => `--${name}-port=0`);
-  const { config } = parseConfig({ KUBECONFIG: kubeconfig, POD_NAME: 'controller-0' }, ['--host=127.0.0.1', ...flags]);
+  const { config } = parseConfig({ KUBECONFIG: kubeconfig, POD_NAME: 'controller-0' }, [
+    '--host=127.0.0.1',
+    ...flags,
+    ...more,
+  ]);
   if (config === undefined) throw new Error('the flags are wrong');
   const stop = new AbortController();
   const leading = Promise.withResolvers<number>();
@@ -178,6 +182,14 @@ function runRouter(api: Issuer, port: number) {
   return updates;
 }
 
+const applyService = (api: Api, namespace: string) =>
+  api.create(names.inferenceServices, {
+    apiVersion: 'serving.kserve.io/v1beta1',
+    kind: 'InferenceService',
+    metadata: { name: 'shared', namespace },
+    spec: { predictor: { model: { modelFormat: { name: 'onnx' } } } },
+  });
+
 const applyModel = (api: Api, name: string) =>
   api.create(names.trainedModels, {
     apiVersion: 'serving.kserve.io/v1alpha1',
@@ -197,12 +209,7 @@ const isReady = (api: Api, name: string) => {
 async function startService() {
   const { api, kubeconfig } = await startApi();
   const controller = await startController(kubeconfig);
-  api.create(names.inferenceServices, {
-    apiVersion: 'serving.kserve.io/v1beta1',
-    kind: 'InferenceService',
-    metadata: { name: 'shared', namespace: 'default' },
-    spec: { predictor: { model: { modelFormat: { name: 'onnx' } } } },
-  });
+  applyService(api, 'default');
   await expect.poll(() => api.get(resources.deployments, 'default', 'shared-predictor')).toBeDefined();
   await expect.poll(() => api.get(resources.configMaps, 'default', 'roundhouse-ca')).toBeDefined();
   return { api, kubeconfig, controller, pod: makePod(api) };
@@ -231,6 +238,21 @@ describe('the controller as a process', () => {
     // Far above what is seen on an idle machine; the tests' machine is not idle.
     expect(assigned).toBeLessThan(200);
     expect(ready).toBeLessThan(400);
+  });
+
+  it('serves only the namespaces that it is told to', async () => {
+    const { api, kubeconfig } = await startApi();
+    for (const name of ['mine', 'theirs']) {
+      api.create({ group: '', resource: 'namespaces' }, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    }
+    await startController(kubeconfig, '--namespaces=default,mine');
+    for (const namespace of ['theirs', 'mine', 'default']) {
+      applyService(api, namespace);
+    }
+    const deploymentIn = (namespace: string) => api.get(resources.deployments, namespace, 'shared-predictor');
+    await expect.poll(() => [deploymentIn('default'), deploymentIn('mine')].includes(undefined)).toBe(false);
+
+    expect(deploymentIn('theirs')).toBeUndefined();
   });
 
   it('takes no agent that shows another pod than its own', async () => {

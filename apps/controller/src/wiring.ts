@@ -2,7 +2,6 @@ import type { Clock, Random } from '@roundhouse/base';
 import { openKube, runAsLeader } from '@roundhouse/kube';
 import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from './assignments/fleet.ts';
-import { systemNamespace } from './cluster.ts';
 import type { Config } from './config.ts';
 import { createMetrics } from './http/metrics.ts';
 import { serveHealth, serveMetrics, serveReadApi } from './http/surfaces.ts';
@@ -29,7 +28,7 @@ export async function runController(deps: ControllerDeps, config: Config, signal
   try {
     const { lost } = await runAsLeader(
       { ...deps, kube, onTrouble: (message) => log.warn({}, message) },
-      { namespace: systemNamespace, name: 'roundhouse-controller', identity: config.identity },
+      { namespace: config.installation.namespace, name: 'roundhouse-controller', identity: config.identity },
       (epoch, term) => lead({ ...deps, kube, metrics, onFleet: (own) => (fleet = own) }, config, epoch, term),
       signal,
     );

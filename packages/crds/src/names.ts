@@ -69,6 +69,13 @@ export const annotations = {
   timeout: 'roundhouse.dev/timeout',
   /** On an InferenceService: what routers ask of those who call it: api-key, jwt, or both with a comma. */
   auth: 'roundhouse.dev/auth',
+  /**
+   * On an InferenceService: the memory of GPUs that models may take on each replica; on a TrainedModel: what it takes of that,
+   * such as 4Gi.
+   */
+  gpuMemory: 'roundhouse.dev/gpu-memory',
+  /** On an InferenceService: how much of a node's disk its models may take on each replica, such as 64Gi. */
+  modelDisk: 'roundhouse.dev/model-disk',
   /** On rendered children: the hash of what we rendered. */
   rendered: 'roundhouse.dev/rendered',
 } as const;

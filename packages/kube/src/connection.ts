@@ -10,6 +10,8 @@ export type Call = {
   readonly path: string;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Media types of the answer; JSON when absent. */
+  readonly accept?: string;
 };
 
 /** Sends one request as the kubeconfig says: server, certificates, and credentials, which are looked up for each request. */
@@ -47,20 +49,23 @@ export async function openConnection({ kubeconfigPath }: ConnectionOptions): Pro
     headersTimeout: 0,
   });
   return {
-    async send({ method, path, body, contentType = 'application/json' }, signal) {
+    async send({ method, path, body, contentType = 'application/json', accept = 'application/json' }, signal) {
       const options: RequestOptions = { headers: {} };
       await config.applyToHTTPSOptions(options);
-      return request(new URL(path, server), {
+      const response = await request(new URL(path, server), {
         dispatcher,
         method,
         signal,
         headers: {
           ...(options.headers as Record<string, string>),
-          accept: 'application/json',
+          accept,
           ...(body === undefined ? {} : { 'content-type': contentType }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
+      // Whoever reads hears of it; what nobody reads any more when we close must not end the process.
+      response.body.on('error', () => {});
+      return response;
     },
     close: () => dispatcher.destroy(),
   };

@@ -19,6 +19,13 @@ export type Kube = {
     name: string,
     signal: AbortSignal,
   ): Promise<KubeObject | undefined>;
+  /** What an object is called, without what it says: its content never leaves the API server. */
+  metadata(
+    resource: Resource,
+    namespace: string | undefined,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<KubeObject['metadata'] | undefined>;
   /** Everything, read page by page; `resourceVersion` is where a watch goes on. */
   list(
     resource: Resource,
@@ -48,6 +55,9 @@ export type Kube = {
 /** Longer than any healthy answer takes, shorter than a person's patience. */
 const callMsMax = 30_000;
 
+/** Without an alternative: a server that cannot leave the content out is to refuse. */
+const metadataOnly = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+
 /** Objects per page: a page of large objects stays well within a few megabytes. */
 const pageSize = 500;
 
@@ -70,6 +80,10 @@ export async function openKube(options: ConnectionOptions): Promise<Kube> {
       orUndefined({ method: 'GET', path: pathOf(resource, namespace, name) }, signal) as Promise<
         KubeObject | undefined
       >,
+    async metadata(resource, namespace, name, signal) {
+      const call: Call = { method: 'GET', path: pathOf(resource, namespace, name), accept: metadataOnly };
+      return ((await orUndefined(call, signal)) as KubeObject | undefined)?.metadata;
+    },
     list: (resource, options, signal) => listPages(json, resource, options, signal),
     create: (resource, object, signal) =>
       json(
@@ -173,7 +187,9 @@ async function* watchLines(
   const request = `watch of ${resource.resource}`;
   const response = await reached(request, signal, () => connection.send({ method: 'GET', path }, signal));
   if (response.statusCode >= 300) throw kubeErrorFor(request, response.statusCode, await response.body.text());
-  const lines = createInterface({ input: response.body, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  const reader = createInterface({ input: response.body, crlfDelay: Number.POSITIVE_INFINITY });
+  reader.on('error', () => {}); // as of the body
+  const lines = reader[Symbol.asyncIterator]();
   for (;;) {
     const { done, value } = await reached(request, signal, () => lines.next());
     if (done === true) return;

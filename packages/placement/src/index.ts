@@ -1,1 +1,1 @@
-export { type Placeable, type Placement, planPlacement } from './replicate.ts';
+export { type Capacity, type Placeable, type Placement, planPlacement } from './replicate.ts';

@@ -19,30 +19,44 @@ const sum = (models: readonly Placeable[]) => models.reduce((total, { memoryByte
 
 describe('planPlacement', () => {
   it('lets the youngest wait when not all fit', () => {
-    const plan = planPlacement(100, [model('young', 60, 2), model('old', 60, 1)]);
+    const plan = planPlacement({ memoryBytes: 100 }, [model('young', 60, 2), model('old', 60, 1)]);
 
     expect([...plan.placed]).toEqual(['old']);
     expect(plan.waiting).toEqual(['young']);
   });
 
   it('keeps who has a place, though an older one waits', () => {
-    expect([...planPlacement(100, [model('old', 60, 1), model('young', 60, 2, true)]).placed]).toEqual(['young']);
+    expect([...planPlacement({ memoryBytes: 100 }, [model('old', 60, 1), model('young', 60, 2, true)]).placed]).toEqual(
+      ['young'],
+    );
   });
 
   it('lets small models pass a large one that does not fit', () => {
-    expect([...planPlacement(100, [model('huge', 200, 1), model('small', 10, 2)]).placed]).toEqual(['small']);
+    expect([...planPlacement({ memoryBytes: 100 }, [model('huge', 200, 1), model('small', 10, 2)]).placed]).toEqual([
+      'small',
+    ]);
   });
 
   it('asks nobody to wait where there is no capacity to compare with', () => {
-    expect(planPlacement(undefined, [model('huge', Number.MAX_SAFE_INTEGER, 1), model('small', 1, 2)]).waiting).toEqual(
-      [],
-    );
+    expect(
+      planPlacement({ memoryBytes: undefined }, [model('huge', Number.MAX_SAFE_INTEGER, 1), model('small', 1, 2)])
+        .waiting,
+    ).toEqual([]);
+  });
+
+  it('counts the memory of a GPU apart', () => {
+    const models = [model('first', 10, 1), model('second', 10, 2), model('plain', 10, 3)];
+    const onGpu = models.map((each) => (each.name === 'plain' ? each : { ...each, gpuBytes: 60 }));
+    const plan = planPlacement({ memoryBytes: 100, gpuBytes: 100 }, onGpu);
+
+    expect([...plan.placed]).toEqual(['first', 'plain']);
+    expect(plan.waiting).toEqual(['second']);
   });
 
   it('never exceeds the capacity, and leaves nobody waiting who fits', () => {
     fc.assert(
       fc.property(anyCapacity, anyModels, (capacity, models) => {
-        const { placed, waiting } = planPlacement(capacity, models);
+        const { placed, waiting } = planPlacement({ memoryBytes: capacity }, models);
         const used = sum(models.filter(({ name }) => placed.has(name)));
 
         expect(used).toBeLessThanOrEqual(capacity);
@@ -59,7 +73,7 @@ describe('planPlacement', () => {
       fc.property(anyCapacity, anyModels, (capacity, models) => {
         const held = models.filter((each) => each.held);
         fc.pre(sum(held) <= capacity);
-        const { placed } = planPlacement(capacity, models);
+        const { placed } = planPlacement({ memoryBytes: capacity }, models);
 
         expect(held.filter(({ name }) => !placed.has(name))).toEqual([]);
       }),
@@ -69,10 +83,10 @@ describe('planPlacement', () => {
   it('has nothing left to do once its own plan is carried out', () => {
     fc.assert(
       fc.property(anyCapacity, anyModels, (capacity, models) => {
-        const first = planPlacement(capacity, models);
+        const first = planPlacement({ memoryBytes: capacity }, models);
         const after = models.map((each) => ({ ...each, held: first.placed.has(each.name) }));
 
-        expect(planPlacement(capacity, after).placed).toEqual(first.placed);
+        expect(planPlacement({ memoryBytes: capacity }, after).placed).toEqual(first.placed);
       }),
     );
   });

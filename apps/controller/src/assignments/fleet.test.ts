@@ -18,6 +18,7 @@ function start() {
     clock,
     routes: createPublisher(board),
     onStatus: (key) => statuses.add(key),
+    onOwn: () => {},
     onModels: () => {},
     onReleased: (key) => released.push(key),
   });

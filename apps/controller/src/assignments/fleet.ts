@@ -3,7 +3,7 @@ import { planPlacement } from '@roundhouse/placement';
 import type { ServiceView } from '../inference-service/view.ts';
 import type { RouteChanges } from '../routes/changes.ts';
 import { copyFor } from './copy.ts';
-import type { Model } from './model.ts';
+import { type Model, ownModelFor } from './model.ts';
 import type { Replica } from './replica.ts';
 import type { Holding, Service } from './service.ts';
 
@@ -12,6 +12,8 @@ export type FleetDeps = {
   readonly routes: RouteChanges;
   /** Something about the model changed that its status shows. `urgent`: a person waits for it. */
   readonly onStatus: (key: string, urgent: boolean) => void;
+  /** The same of the service's own model. */
+  readonly onOwn: (service: Service) => void;
   /** The set of models of the service changed, or one of them did. */
   readonly onModels: (service: Service, model: string) => void;
   /** Nothing holds the model any more. */
@@ -29,7 +31,7 @@ const unloadTimeoutMs = 45_000;
  * Services, models and replicas in memory, and what follows from a change of any of them: admission, assignments, routes.
  * Everything happens at once and costs as much as the change; the API server learns of it later.
  */
-export function createFleet({ clock, routes, onStatus, onModels, onReleased }: FleetDeps) {
+export function createFleet({ clock, routes, onStatus, onOwn, onModels, onReleased }: FleetDeps) {
   const services = new Map<string, Service>();
   const models = new Map<string, Model>();
 
@@ -46,6 +48,7 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
       holdings: new Map(),
       replicas: new Map(),
       heldBytes: 0,
+      heldGpuBytes: 0,
       waiting: new Set(),
     };
     services.set(key, service);
@@ -57,13 +60,8 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     if (view === undefined && own.size + holdings.size + replicas.size === 0) services.delete(service.key);
   };
 
-  const eligible = ({ view }: Service, model: Model) =>
-    !model.deleting &&
-    model.problems.length === 0 &&
-    view?.multiModel === true &&
-    view.supports(model.assignment.framework);
-
-  const freeBytes = ({ view, heldBytes }: Service) => (view?.capacityBytes ?? Number.POSITIVE_INFINITY) - heldBytes;
+  const tell = (service: Service, model: Model, urgent: boolean) =>
+    model.own ? onOwn(service) : onStatus(model.key, urgent);
 
   const assess = (service: Service, model: Model) => {
     const holding = service.holdings.get(model.name);
@@ -71,16 +69,16 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
       service.waiting.delete(model.name);
       if (holding?.stage === 'held') withdraw(service, holding);
     } else if (holding !== undefined) rehold(service, holding, model);
-    else if (model.memoryBytes <= freeBytes(service)) hold(service, model);
+    else if (fits(service, model)) hold(service, model);
     else service.waiting.add(model.name);
     routes.model(service, model.name);
-    onStatus(model.key, model.deleting);
+    tell(service, model, model.deleting);
   };
 
   const hold = (service: Service, model: Model) => {
     service.waiting.delete(model.name);
     service.holdings.set(model.name, { model, stage: 'held' });
-    service.heldBytes += model.memoryBytes;
+    take(service, model, 1);
     for (const { session } of service.replicas.values()) session?.assign([model.assignment], []);
     onModels(service, model.name);
   };
@@ -88,7 +86,8 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
   /** A held model may have changed; one that was on its way out may be wanted again. */
   const rehold = (service: Service, holding: Holding, model: Model) => {
     const same = holding.stage === 'held' && holding.model.assignment.digest === model.assignment.digest;
-    service.heldBytes += model.memoryBytes - holding.model.memoryBytes;
+    take(service, holding.model, -1);
+    take(service, model, 1);
     holding.model = model;
     holding.stage = 'held';
     if (same) return;
@@ -123,7 +122,7 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     const { model } = holding;
     if (service.holdings.get(model.name) !== holding) return;
     service.holdings.delete(model.name);
-    service.heldBytes -= model.memoryBytes;
+    take(service, model, -1);
     onReleased(model.key);
     admitWaiting(service);
     const current = service.models.get(model.name);
@@ -136,7 +135,7 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     if (service.waiting.size === 0) return;
     const waiting = [...service.waiting].flatMap((name) => service.models.get(name) ?? []);
     const { placed } = planPlacement(
-      freeBytes(service),
+      { memoryBytes: freeBytes(service), gpuBytes: freeGpuBytes(service) },
       waiting.map((model) => ({ ...model, held: false })),
     );
     for (const model of waiting) if (placed.has(model.name)) assess(service, model);
@@ -147,7 +146,7 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
   const replan = (service: Service) => {
     const candidates = [...service.models.values()].filter((model) => eligible(service, model));
     const { placed } = planPlacement(
-      service.view?.capacityBytes,
+      { memoryBytes: service.view?.capacityBytes, gpuBytes: service.view?.gpuCapacityBytes },
       candidates.map((model) => ({ ...model, held: isHeld(service, model) })),
     );
     for (const name of placed) {
@@ -170,18 +169,43 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     onStatus(model.key, false);
   };
 
-  const isHeld = (service: Service, { name, allocated }: Model) => {
-    const holding = service.holdings.get(name);
-    // At start nothing is held in memory yet, and the label says who was.
-    return holding === undefined ? allocated : holding.stage === 'held';
-  };
-
   const copiesOf = (service: Service, name: string) => {
     const holding = service.holdings.get(name);
     if (holding === undefined) return [];
     return [...service.replicas.values()]
       .filter(({ draining }) => !draining)
       .map(({ pod, reports }) => copyFor(pod, reports.get(name), holding.model.assignment.digest));
+  };
+
+  /** A model is no longer its service's. */
+  const part = (model: Model) => {
+    const service = serviceOf(model.namespace, model.parent);
+    if (service.models.get(model.name)?.own !== model.own) return;
+    service.models.delete(model.name);
+    service.waiting.delete(model.name);
+    const holding = service.holdings.get(model.name);
+    if (holding?.stage === 'held') withdraw(service, holding);
+    routes.model(service, model.name);
+    forgetIfEmpty(service);
+  };
+
+  /** The service's own model comes, changes or goes. A TrainedModel of its name waits behind it. */
+  const setOwn = (service: Service) => {
+    const { view, namespace, name, key } = service;
+    const before = service.models.get(name);
+    if (view?.own === undefined) {
+      if (before?.own !== true) return;
+      part(before);
+      const behind = models.get(key);
+      if (behind?.parent !== name) return;
+      service.models.set(name, behind);
+      return assess(service, behind);
+    }
+    const model = ownModelFor(namespace, name, { ...view, own: view.own });
+    if (before?.own === true && before.assignment.digest === model.assignment.digest) return;
+    service.models.set(name, model);
+    assess(service, model);
+    if (before?.own === false) onStatus(key, true);
   };
 
   /** One replica said something new about one model. */
@@ -191,8 +215,9 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     routes.model(service, name);
     const model = service.models.get(name);
     if (model === undefined) return;
-    onStatus(
-      model.key,
+    tell(
+      service,
+      model,
       copiesOf(service, name).some(({ stage }) => stage === 'loaded' || stage === 'failed'),
     );
   };
@@ -202,23 +227,18 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
     models: models as ReadonlyMap<string, Model>,
     serviceOf,
     freeBytes,
+    freeGpuBytes,
     copiesOf,
 
     /** `model` undefined: the object is gone. */
     setModel(key: string, model: Model | undefined) {
       const before = models.get(key);
-      if (before !== undefined && before.parent !== model?.parent) {
-        const old = serviceOf(before.namespace, before.parent);
-        old.models.delete(before.name);
-        old.waiting.delete(before.name);
-        const holding = old.holdings.get(before.name);
-        if (holding?.stage === 'held') withdraw(old, holding);
-        routes.model(old, before.name);
-        forgetIfEmpty(old);
-      }
+      if (before !== undefined && before.parent !== model?.parent) part(before);
       if (model === undefined) return void models.delete(key);
       models.set(key, model);
       const service = serviceOf(model.namespace, model.parent);
+      // A service's own model has the name already.
+      if (service.models.get(model.name)?.own === true) return onStatus(key, model.deleting);
       service.models.set(model.name, model);
       assess(service, model);
     },
@@ -229,9 +249,10 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
       const before = service.view;
       service.view = view;
       routes.service(service);
+      setOwn(service);
       if (before?.planning !== view?.planning) replan(service);
       else if (before?.ready !== view?.ready || before?.url !== view?.url || before?.replicas !== view?.replicas) {
-        for (const { key } of service.models.values()) onStatus(key, true);
+        for (const model of service.models.values()) tell(service, model, true);
       }
       forgetIfEmpty(service);
     },
@@ -268,4 +289,34 @@ export function createFleet({ clock, routes, onStatus, onModels, onReleased }: F
       forgetIfEmpty(service);
     },
   };
+}
+
+function eligible({ view }: Service, model: Model): boolean {
+  if (model.own) return true;
+  const isSound = !model.deleting && model.problems.length === 0;
+  return isSound && view?.multiModel === true && view.supports(model.assignment.framework);
+}
+
+function freeBytes({ view, heldBytes }: Service): number {
+  return (view?.capacityBytes ?? Number.POSITIVE_INFINITY) - heldBytes;
+}
+
+function isHeld(service: Service, { name, allocated }: Model): boolean {
+  const holding = service.holdings.get(name);
+  // At start nothing is held in memory yet, and the label says who was.
+  return holding === undefined ? allocated : holding.stage === 'held';
+}
+
+function freeGpuBytes({ view, heldGpuBytes }: Service): number {
+  return (view?.gpuCapacityBytes ?? Number.POSITIVE_INFINITY) - heldGpuBytes;
+}
+
+function fits(service: Service, { memoryBytes, gpuBytes }: Model): boolean {
+  return memoryBytes <= freeBytes(service) && gpuBytes <= freeGpuBytes(service);
+}
+
+/** Counts what a model takes on each replica, or gives back. */
+function take(service: Service, { memoryBytes, gpuBytes }: Model, sign: 1 | -1): void {
+  service.heldBytes += sign * memoryBytes;
+  service.heldGpuBytes += sign * gpuBytes;
 }

@@ -9,6 +9,7 @@ import {
   trainedModelProblems,
   trainedModelSpec,
 } from '@roundhouse/crds';
+import type { OwnModel, ServiceView } from '../inference-service/view.ts';
 
 /** The parts of a stored TrainedModel that we read. */
 export type ModelObject = {
@@ -49,7 +50,10 @@ export type Model = {
   /** Whether it had its place before this process knew of it. */
   readonly allocated: boolean;
   readonly problems: readonly string[];
+  /** Whether it is a service's own model: there is no TrainedModel. */
+  readonly own: boolean;
   readonly memoryBytes: number;
+  readonly gpuBytes: number;
   readonly assignment: Assignment;
 };
 
@@ -69,10 +73,34 @@ export function modelFor(names: Names, { metadata, spec }: ModelObject): Model {
     deleting: deletionTimestamp !== undefined,
     allocated: labels?.[names.labels.allocated] === parent,
     problems,
+    own: false,
     memoryBytes,
+    gpuBytes: bytesOf(metadata.annotations?.[annotations.gpuMemory]) ?? 0,
     assignment: assignmentFor(name, parsed?.model, metadata.annotations ?? {}, memoryBytes),
   };
 }
+
+/** The model of a service that is not shared. It has the whole server to itself, whatever it takes. */
+export function ownModelFor(namespace: string, name: string, { createdMs, own }: OwnedView): Model {
+  const spec = { storageUri: own.storageUri, framework: own.framework, memory: '0' };
+  return {
+    key: `${namespace}/${name}`,
+    namespace,
+    name,
+    parent: name,
+    createdMs,
+    generation: 0,
+    deleting: false,
+    allocated: false,
+    problems: [],
+    own: true,
+    memoryBytes: 0,
+    gpuBytes: 0,
+    assignment: assignmentFor(name, spec, own.annotations, 0),
+  };
+}
+
+type OwnedView = Pick<ServiceView, 'createdMs'> & { readonly own: OwnModel };
 
 type ModelSpec = { readonly storageUri: string; readonly framework: string; readonly memory: string | number };
 

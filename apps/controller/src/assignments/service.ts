@@ -19,5 +19,6 @@ export type Service = {
   readonly holdings: Map<string, Holding>;
   readonly replicas: Map<string, Replica>;
   heldBytes: number;
+  heldGpuBytes: number;
   readonly waiting: Set<string>;
 };

@@ -17,7 +17,7 @@ export function servicesView({ services, copiesOf, freeBytes }: Pick<Fleet, 'ser
         name,
         ready: view?.ready ?? false,
         hosts: view?.hosts ?? [],
-        pathPrefix: view?.pathPrefix ?? '',
+        pathPrefix: view?.pathPrefixes[0] ?? '',
         url: view?.url ?? '',
         protocol: view?.protocol ?? 'v1',
         capacityBytes: view?.capacityBytes,

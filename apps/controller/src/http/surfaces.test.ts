@@ -23,7 +23,8 @@ async function get(surface: PageServer, path: string) {
 function aFleet() {
   const nothing = () => {};
   const routes = createPublisher(aBoard().board);
-  const fleet = createFleet({ clock: systemClock, routes, onStatus: nothing, onModels: nothing, onReleased: nothing });
+  const told = { onStatus: nothing, onOwn: nothing, onModels: nothing, onReleased: nothing };
+  const fleet = createFleet({ clock: systemClock, routes, ...told });
   const { replica, reports } = aReplica('one');
   fleet.setService('default', 'shared', aView({ capacityBytes: 2 ** 20 }));
   const model = aModel('iris');

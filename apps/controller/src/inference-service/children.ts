@@ -56,11 +56,12 @@ export function planChild<Object extends StoredChild>(
     annotations: { ...current.metadata.annotations, ...notes },
   };
   const { apiVersion, kind } = wanted;
-  return {
-    kind: 'replace',
-    object: { ...current, apiVersion, kind, metadata, spec: { ...(current.spec as object), ...marked.spec } },
-  };
+  const spec = defaulted.has(kind) ? { ...(current.spec as object), ...marked.spec } : marked.spec;
+  return { kind: 'replace', object: { ...current, apiVersion, kind, metadata, spec } };
 }
+
+/** Kinds whose spec the API server and others add to: what we do not set stays. */
+const defaulted: ReadonlySet<string> = new Set(['Deployment', 'Service', 'Ingress']);
 
 function withAnnotation(child: Child, hash: string): Child {
   const { metadata } = child;

@@ -1,14 +1,35 @@
 import { type Clock, messageOf, timestamp } from '@roundhouse/base';
-import { type InferenceServiceStatus, type Names, servingRuntimeSpec } from '@roundhouse/crds';
+import {
+  bytesOf,
+  type InferenceServiceStatus,
+  type Names,
+  annotations as notes,
+  type ResourceName,
+  servingRuntimeSpec,
+} from '@roundhouse/crds';
+import { isKubeError } from '@roundhouse/kube';
 import type { Log } from '@roundhouse/telemetry';
 import type { Fleet } from '../assignments/fleet.ts';
-import { type Cluster, type RecordEvent, resources, type Stored, type Views } from '../cluster.ts';
+import {
+  type Cluster,
+  type Installation,
+  type RecordEvent,
+  resources,
+  type Stored,
+  type View,
+  type Views,
+} from '../cluster.ts';
 import { mergePatchFor } from '../merge-patch.ts';
-import { planChild } from './children.ts';
+import { type Addresses, addressesFor } from './addresses.ts';
+import { type Child, planChild } from './children.ts';
 import { createHosts } from './hosts.ts';
-import { type Plan, planInferenceService } from './plan.ts';
+import type { ServiceIdentity } from './manifests/metadata.ts';
+import type { StorageAccess } from './manifests/rendering.ts';
+import { type ChildKind, childKinds, type Plan, type PredictorChild, planInferenceService } from './plan.ts';
 import { type Runtime, supportsFramework } from './runtime.ts';
-import { type DeploymentView, predictorHostFor, type StatusFacts, statusFor } from './status.ts';
+import type { Settings } from './settings.ts';
+import { type DeploymentView, type StatusFacts, statusFor } from './status.ts';
+import { loadStorageAccess } from './storage-access.ts';
 import { trafficFor } from './traffic.ts';
 import type { ServiceView } from './view.ts';
 
@@ -20,8 +41,13 @@ export type Deps = {
   readonly views: Views;
   readonly fleet: Fleet;
   readonly record: RecordEvent;
+  /** Used where the configuration names none. */
   readonly domain: string;
+  readonly settings: Settings;
+  /** How many of the service's models are in no ConfigMap. */
+  readonly homeless: (key: string) => number;
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
   /** Looks at the service again, soon or after a while. */
   readonly wake: (key: string, afterMs?: number) => void;
   /** The service's pods. */
@@ -29,16 +55,20 @@ export type Deps = {
 };
 
 /** What is remembered of a service between its reconciliations; all of it can be found again. */
-type Memory = { secrets: readonly string[]; failure: string | undefined };
+type Memory = { storage: StorageAccess; failure: string | undefined; scaledElsewhere: boolean | undefined };
 
 /** InferenceServices: what models and routers see of them at once, and their objects and status soon after. */
 export function createServices(deps: Deps) {
-  const { names, clock, cluster, views, fleet, record, domain, fileRoots, wake, podsOf } = deps;
+  const { names, clock, cluster, views, fleet, record, fileRoots, installation, wake, podsOf } = deps;
   const hosts = createHosts();
   const memories = new Map<string, Memory>();
 
   const memoryOf = (key: string) => {
-    const known = memories.get(key) ?? { secrets: [], failure: undefined };
+    const known = memories.get(key) ?? {
+      storage: { secrets: [], env: {} },
+      failure: undefined,
+      scaledElsewhere: undefined,
+    };
     memories.set(key, known);
     return known;
   };
@@ -53,37 +83,37 @@ export function createServices(deps: Deps) {
       fleet.setService(namespace, name, undefined);
       return undefined;
     }
-    const plan = planFor(object, memoryOf(key).secrets);
+    const service = identityOf(object);
+    const plan = planFor(object, service);
     const createdMs = Date.parse(object.metadata.creationTimestamp ?? '') || 0;
-    const host = `${name}-${namespace}.${domain}`;
-    for (const other of hosts.claim(key, [host], createdMs)) wake(other);
-    const facts = factsFor(object, plan, host);
+    const addresses = addressesFor({ names, service }, deps.settings.current().config, deps.domain);
+    for (const other of hosts.claim(key, addresses.hosts, createdMs)) wake(other);
+    const facts = factsFor(object, plan, addresses);
     const status = statusFor(facts, storedStatus(object), timestamp(clock.now()));
-    fleet.setService(namespace, name, viewFor(object, plan, host, status, facts.hostHolder, createdMs));
+    const before = fleet.services.get(key)?.view;
+    fleet.setService(namespace, name, viewFor({ object, plan, facts, status, createdMs }, before));
     return { object, plan, status };
   };
 
-  const planFor = (object: Stored, secrets: readonly string[]): Plan => {
-    const { name, namespace = '', uid = '', labels = {}, annotations = {} } = object.metadata;
+  const identityOf = ({ metadata }: Stored): ServiceIdentity => {
+    const { name, namespace = '', uid = '', labels = {}, annotations = {} } = metadata;
     const { group, version, kind } = names.inferenceServices;
-    const owner = {
-      apiVersion: `${group}/${version}`,
-      kind,
-      name,
-      uid,
-      controller: true,
-      blockOwnerDeletion: true,
-    } as const;
-    const service = { name, namespace, labels, annotations, owner };
-    return planInferenceService({
+    const apiVersion = `${group}/${version}`;
+    const owner = { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true } as const;
+    return { name, namespace, labels, annotations, owner };
+  };
+
+  const planFor = ({ spec }: Stored, service: ServiceIdentity): Plan =>
+    planInferenceService({
       names,
       service,
-      spec: object.spec,
-      runtimes: runtimesOf(namespace),
-      secrets,
+      spec,
+      runtimes: runtimesOf(service.namespace),
+      config: deps.settings.current().config,
+      storage: memoryOf(`${service.namespace}/${service.name}`).storage,
       fileRoots,
+      installation,
     });
-  };
 
   const runtimesOf = (namespace: string) => [
     ...[...views.runtimes.list()]
@@ -92,21 +122,24 @@ export function createServices(deps: Deps) {
     ...[...views.clusterRuntimes.list()].flatMap((object) => runtimeFor(object, false)),
   ];
 
-  const factsFor = ({ metadata }: Stored, plan: Plan, host: string): StatusFacts => {
+  const factsFor = ({ metadata }: Stored, plan: Plan, addresses: Addresses): StatusFacts => {
     const { name, namespace = '', generation = 0 } = metadata;
     const key = `${namespace}/${name}`;
-    const holder = hosts.holderOf(host);
+    const service = fleet.services.get(key);
+    const isOwn = plan.kind === 'apply' && plan.resolution.own !== undefined;
+    const taken = addresses.hosts.find((host) => hosts.holderOf(host) !== key);
     return {
-      names,
-      name,
-      namespace,
+      installation,
       generation,
       plan,
       failure: memoryOf(key).failure,
       deployment: deploymentView(views.deployments.get(`${namespace}/${names.predictor(name)}`)),
-      host,
-      hostHolder: holder === key ? undefined : holder,
+      addresses,
+      hostTaken: taken === undefined ? undefined : { host: taken, by: hosts.holderOf(taken) ?? '' },
       unreachable: unreachableOf(key),
+      homeless: deps.homeless(key),
+      configProblems: deps.settings.current().problems,
+      ownCopies: isOwn && service !== undefined ? fleet.copiesOf(service, name) : undefined,
     };
   };
 
@@ -119,18 +152,65 @@ export function createServices(deps: Deps) {
     return late.map(({ metadata }) => metadata.name).sort();
   };
 
-  const applyChildren = async ({ metadata }: Stored, plan: Plan, signal: AbortSignal) => {
-    if (plan.kind === 'blocked') return; // what serves now keeps serving
-    for (const wanted of plan.children) {
-      const resource = wanted.kind === 'Deployment' ? resources.deployments : resources.services;
-      const view = wanted.kind === 'Deployment' ? views.deployments : views.childServices;
-      const { name, namespace } = wanted.metadata;
-      const current = view.get(`${namespace}/${name}`) ?? (await cluster.get(resource, namespace, name, signal));
-      const step = planChild<Stored>(wanted, current, metadata.uid ?? '');
-      if (step?.kind === 'create') await cluster.create(resource, step.object, signal);
-      if (step?.kind === 'replace') await cluster.replace(resource, step.object, signal);
-      if (step?.kind === 'foreign') throw new Error(step.message);
+  const currentOf = async (kind: ChildKind, namespace: string, name: string, signal: AbortSignal) => {
+    const { resource, view } = kinds[kind];
+    return view?.get(`${namespace}/${name}`) ?? (await cluster.get(resource, namespace, name, signal));
+  };
+
+  const applyChildren = async (object: Stored, plan: Plan, signal: AbortSignal) => {
+    if (plan.kind === 'blocked' && !plan.stopped) return; // what serves now keeps serving
+    const children = plan.kind === 'apply' ? plan.children : [];
+    for (const wanted of children) await applyChild(object, plan, wanted, signal);
+    const missing = childKinds.filter((kind) => !children.some((child) => child.kind === kind));
+    for (const kind of missing) await removeChild(object, kind, signal);
+  };
+
+  const applyChild = async ({ metadata }: Stored, plan: Plan, wanted: PredictorChild, signal: AbortSignal) => {
+    const { resource } = kinds[wanted.kind];
+    const current = await currentOf(wanted.kind, wanted.metadata.namespace ?? '', wanted.metadata.name, signal);
+    const step = planChild<Stored>(wanted, current, metadata.uid ?? '');
+    if (step?.kind === 'create') await cluster.create(resource, withReplicas(step.object, plan), signal);
+    // Half a configuration is no reason to change what runs; nor is anything, for those who said so.
+    const isHeld = deps.settings.current().problems.length > 0 || isFrozen(metadata);
+    if (step?.kind === 'replace' && !isHeld) await cluster.replace(resource, step.object, signal);
+    if (step?.kind === 'foreign') throw new Error(step.message);
+    if (wanted.kind === 'ScaledObject') memoryOf(`${metadata.namespace}/${metadata.name}`).scaledElsewhere = true;
+  };
+
+  const isFrozen = ({ namespace, name, annotations }: Stored['metadata']) =>
+    annotations?.['serving.kserve.io/disable-auto-update'] === 'true' &&
+    fleet.services.get(`${namespace}/${name}`)?.view?.ready === true;
+
+  const removeChild = async ({ metadata }: Stored, kind: ChildKind, signal: AbortSignal) => {
+    const { namespace = '', name, uid = '' } = metadata;
+    const { resource, view } = kinds[kind];
+    const memory = memoryOf(`${namespace}/${name}`);
+    // Kinds that are not watched, and may not even be there, are looked for once.
+    if (view === undefined && memory.scaledElsewhere === false) return;
+    const child = names.predictor(name);
+    const current =
+      view === undefined ? await looked(resource, namespace, child, signal) : view.get(`${namespace}/${child}`);
+    if (view === undefined) memory.scaledElsewhere = false;
+    if (current?.metadata.deletionTimestamp !== undefined) return;
+    if (current?.metadata.ownerReferences?.some((owner) => owner.uid === uid) !== true) return;
+    await cluster.delete(resource, { namespace, name: child, uid: current.metadata.uid ?? '' }, signal);
+  };
+
+  const looked = async (resource: ResourceName, namespace: string, name: string, signal: AbortSignal) => {
+    try {
+      return await cluster.get(resource, namespace, name, signal);
+    } catch (error) {
+      if (isKubeError(error, 'kube/denied')) return undefined; // nor could we have made one
+      throw error;
     }
+  };
+
+  const kinds: Readonly<Record<ChildKind, { readonly resource: ResourceName; readonly view: View | undefined }>> = {
+    Service: { resource: resources.services, view: views.childServices },
+    Deployment: { resource: resources.deployments, view: views.deployments },
+    HorizontalPodAutoscaler: { resource: resources.autoscalers, view: views.autoscalers },
+    PodDisruptionBudget: { resource: resources.budgets, view: views.budgets },
+    ScaledObject: { resource: resources.scaledObjects, view: undefined },
   };
 
   return {
@@ -141,10 +221,10 @@ export function createServices(deps: Deps) {
       const object = views.services.get(key);
       if (object === undefined || object.metadata.deletionTimestamp !== undefined) return void refresh(key);
       const memory = memoryOf(key);
-      memory.secrets = await loadSecretNames(deps, object, signal);
       let failure: unknown;
       try {
-        await applyChildren(object, planFor(object, memory.secrets), signal);
+        memory.storage = await loadStorageAccess(deps, object, deps.settings.current().config, signal);
+        await applyChildren(object, planFor(object, identityOf(object)), signal);
       } catch (error) {
         failure = error;
       }
@@ -164,6 +244,12 @@ export function createServices(deps: Deps) {
   };
 }
 
+/** A Deployment that an autoscaler will have begins with as many replicas as the service asks for at least. */
+function withReplicas(child: Child, plan: Plan): Child {
+  const scaled = child.kind === 'Deployment' && plan.kind === 'apply' && plan.resolution.autoscaling.elsewhere;
+  return scaled ? { ...child, spec: { replicas: plan.resolution.autoscaling.minReplicas, ...child.spec } } : child;
+}
+
 /** A pod is Ready before its agent connects; a stream that takes longer than this does not come by itself. */
 const unreachableAfterMs = 30_000;
 
@@ -173,21 +259,6 @@ function readySince({ status }: Stored): number {
   )?.conditions;
   const ready = conditions?.find(({ type }) => type === 'Ready');
   return ready?.status === 'True' ? Date.parse(ready.lastTransitionTime ?? '') : Number.POSITIVE_INFINITY;
-}
-
-/** KServe's conventions: the Secret that the annotation names, or those of the pods' ServiceAccount. */
-async function loadSecretNames(
-  { cluster }: Deps,
-  { metadata, spec }: Stored,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const named = metadata.annotations?.['serving.kserve.io/storageSecretName'];
-  if (named !== undefined) return [named];
-  const account = (spec as { readonly predictor?: { readonly serviceAccountName?: string } } | undefined)?.predictor
-    ?.serviceAccountName;
-  const stored = await cluster.get(resources.serviceAccounts, metadata.namespace, account ?? 'default', signal);
-  const secrets = (stored?.secrets ?? []) as readonly { readonly name?: string }[];
-  return secrets.flatMap(({ name }) => name ?? []).sort();
 }
 
 function runtimeFor(object: Stored, namespaced: boolean): readonly Runtime[] {
@@ -200,40 +271,87 @@ function runtimeFor(object: Stored, namespaced: boolean): readonly Runtime[] {
 function deploymentView(object: Stored | undefined): DeploymentView | undefined {
   if (object === undefined) return undefined;
   const { availableReplicas = 0, conditions = [] } = (object.status ?? {}) as Partial<DeploymentView>;
-  return { availableReplicas, conditions };
+  const { replicas } = (object.spec ?? {}) as { readonly replicas?: number };
+  return { availableReplicas, conditions, replicas };
 }
 
-function viewFor(
-  object: Stored,
-  plan: Plan,
-  host: string,
-  status: InferenceServiceStatus,
-  holder: string | undefined,
-  createdMs: number,
-): ServiceView {
-  const { name, namespace = '', uid = '' } = object.metadata;
-  const resolution = plan.kind === 'apply' ? plan.resolution : undefined;
-  const runtime = resolution?.runtime;
-  const formats = (runtime?.spec.supportedModelFormats ?? []).map((format) => format.name);
-  const multiModel = plan.kind === 'apply' ? plan.resolution.predictor.multiModel : plan.multiModel;
+type Seen = {
+  readonly object: Stored;
+  readonly plan: Plan;
+  readonly facts: StatusFacts;
+  readonly status: InferenceServiceStatus;
+  readonly createdMs: number;
+};
+
+function viewFor({ object, plan, facts, status, createdMs }: Seen, before: ServiceView | undefined): ServiceView {
+  const { uid = '', annotations = {} } = object.metadata;
   const ready = status.conditions?.find(({ type }) => type === 'Ready');
+  const { addresses, hostTaken } = facts;
   return {
+    ...servingFor(plan, facts, uid, annotations, before),
     uid,
     createdMs,
-    planning: JSON.stringify([uid, multiModel, runtime?.name, formats, resolution?.capacityBytes]),
-    multiModel,
-    runtime: runtime && { name: runtime.name, formats: [...new Set(formats)] },
-    supports: (framework) => runtime !== undefined && supportsFramework(runtime, framework),
-    capacityBytes: resolution?.capacityBytes,
-    replicas: resolution?.replicas ?? 0,
-    protocol: resolution?.protocol ?? 'v1',
     ready: ready?.status === 'True',
     whyNot: ready?.message,
     url: status.url ?? '',
     addressUrl: status.address?.url ?? '',
-    hosts: holder === undefined ? [host, predictorHostFor(host, name)] : [],
-    pathPrefix: `/serving/${namespace}/${name}`,
-    traffic: trafficFor(object.metadata.annotations ?? {}, timeoutOf(object), runtime?.spec.protocolVersions),
+    hosts: hostTaken === undefined ? addresses.hosts : [],
+    pathPrefixes: addresses.pathPrefixes,
+    traffic: trafficFor(annotations, timeoutOf(object), protocolsOf(plan)),
+  };
+}
+
+type Serving = Pick<
+  ServiceView,
+  | 'planning'
+  | 'multiModel'
+  | 'own'
+  | 'runtime'
+  | 'supports'
+  | 'capacityBytes'
+  | 'gpuCapacityBytes'
+  | 'replicas'
+  | 'protocol'
+>;
+
+/** What models need of the service. While its plan is blocked, what they have stays theirs. */
+function servingFor(
+  plan: Plan,
+  { deployment }: StatusFacts,
+  uid: string,
+  annotations: Readonly<Record<string, string>>,
+  before: ServiceView | undefined,
+): Serving {
+  if (plan.kind === 'blocked') {
+    const isSameKind = plan.multiModel === undefined || plan.multiModel === before?.multiModel;
+    if (before?.uid === uid && before.runtime !== undefined && isSameKind) return before;
+    const planning = JSON.stringify([uid, plan.multiModel]);
+    const nothing = {
+      own: undefined,
+      runtime: undefined,
+      capacityBytes: undefined,
+      gpuCapacityBytes: undefined,
+      replicas: 0,
+      protocol: 'v1',
+    };
+    return { ...nothing, planning, multiModel: plan.multiModel, supports: () => false };
+  }
+  const { runtime, predictor, capacityBytes, autoscaling, protocol, own } = plan.resolution;
+  const formats = (runtime.spec.supportedModelFormats ?? []).map((format) => format.name);
+  const wanted = autoscaling.elsewhere ? (deployment?.replicas ?? autoscaling.minReplicas) : autoscaling.minReplicas;
+  const gpuCapacityBytes = bytesOf(annotations[notes.gpuMemory]);
+  const { [notes.sha256]: sha256, [notes.secret]: secret } = annotations;
+  const kept = { ...(sha256 && { [notes.sha256]: sha256 }), ...(secret && { [notes.secret]: secret }) };
+  return {
+    planning: JSON.stringify([uid, predictor.multiModel, runtime.name, formats, capacityBytes, gpuCapacityBytes]),
+    multiModel: predictor.multiModel,
+    own: own && { ...own, annotations: kept },
+    runtime: { name: runtime.name, formats: [...new Set(formats)] },
+    supports: (framework) => supportsFramework(runtime, framework),
+    capacityBytes,
+    gpuCapacityBytes,
+    replicas: plan.stopped ? 0 : wanted,
+    protocol,
   };
 }
 
@@ -242,9 +360,24 @@ function timeoutOf({ spec }: Stored): unknown {
   return (spec as { predictor?: { timeout?: unknown } } | undefined)?.predictor?.timeout;
 }
 
+function protocolsOf(plan: Plan): readonly string[] | undefined {
+  return plan.kind === 'apply' ? plan.resolution.runtime.spec.protocolVersions : undefined;
+}
+
 function storedStatus({ status }: Stored): InferenceServiceStatus {
   return (status ?? {}) as InferenceServiceStatus;
 }
+
+/** Conditions whose trouble a person would ask about, and reasons that pass by themselves in a healthy start or were asked for. */
+const told = [
+  'PredictorReady',
+  'IngressReady',
+  'UnsupportedField',
+  'AgentUnreachable',
+  'ModelConfigFull',
+  'ConfigInvalid',
+];
+const usual: ReadonlySet<string> = new Set(['PredictorNotReady', 'ModelNotLoaded', 'Stopped']);
 
 /** KServe's Events of a service, and the troubles of ours that a person would ask about. */
 function eventsFor(before: InferenceServiceStatus, after: InferenceServiceStatus) {
@@ -258,10 +391,10 @@ function eventsFor(before: InferenceServiceStatus, after: InferenceServiceStatus
   if (was?.status === 'True' && is?.status !== 'True') {
     events.push({ type: 'Warning', reason: 'InferenceServiceNotReady', message: is?.message ?? '' });
   }
-  for (const type of ['PredictorReady', 'IngressReady', 'UnsupportedField', 'AgentUnreachable']) {
+  for (const type of told) {
     const [old, now] = [find(before, type), find(after, type)];
     const bad = type === 'PredictorReady' || type === 'IngressReady' ? now?.status === 'False' : now?.status === 'True';
-    if (!bad || now?.reason === undefined || now.reason === 'PredictorNotReady' || old?.reason === now.reason) continue;
+    if (!bad || now?.reason === undefined || usual.has(now.reason) || old?.reason === now.reason) continue;
     events.push({ type: 'Warning', reason: now.reason, message: now.message ?? '' });
   }
   return events;

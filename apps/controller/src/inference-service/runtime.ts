@@ -1,4 +1,10 @@
-import type { ResolvedPredictor, ServingRuntimeSpec } from '@roundhouse/crds';
+import {
+  type Predictor,
+  type ResolvedPredictor,
+  type RuntimeContainer,
+  type ServingRuntimeSpec,
+  serverContainerName,
+} from '@roundhouse/crds';
 
 /** A ServingRuntime (`namespaced`) or ClusterServingRuntime. */
 export type Runtime = {
@@ -15,6 +21,43 @@ export type RuntimeChoice =
       readonly reason: 'RuntimeNotRecognized' | 'RuntimeDisabled' | 'NoSupportingRuntime';
       readonly message: string;
     };
+
+type Env = readonly { readonly name?: string; readonly value?: string }[];
+
+/** A predictor's own containers as a runtime: the first one serves, and what it can load only it knows. */
+export function ownRuntime({ containers = [] }: Predictor): Runtime {
+  const own = (containers as readonly Partial<RuntimeContainer>[]).map((container, index) => ({
+    ...container,
+    name: container.name ?? (index === 0 ? serverContainerName : `container-${index}`),
+  }));
+  const env = (own[0]?.env ?? []) as Env;
+  const protocol = env.find(({ name }) => name === 'PROTOCOL')?.value ?? 'v1';
+  return {
+    name: 'containers',
+    namespaced: true,
+    createdMs: 0,
+    annotations: {},
+    spec: { containers: own, protocolVersions: [protocol] },
+  };
+}
+
+/** Servers that read their models at start and have no way to load more. */
+const staticServers: ReadonlySet<string> = new Set([
+  ...['tensorflow-serving', 'torchserve', 'pmmlserver', 'paddleserver', 'autogluonserver'],
+  ...['huggingfaceserver', 'vllmserver', 'ovms'],
+]);
+
+/** Why models cannot be loaded while the runtime's server runs; a runtime says by `multiModel: true` that they can. */
+export function staticProblem(runtime: Runtime): string | undefined {
+  const type = serverType(runtime);
+  if (runtime.spec.multiModel === true || !staticServers.has(type)) return undefined;
+  return `runtime "${runtime.name}" (${type}) cannot load models while it runs; a server that can says so by multiModel: true`;
+}
+
+/** What kind of server the runtime runs, by KServe's annotation or by its name. */
+export function serverType({ name, annotations }: Runtime): string {
+  return annotations['serving.kserve.io/server-type'] ?? name;
+}
 
 const protocolRank = ['v1', 'v2', 'grpc-v1', 'grpc-v2'];
 
@@ -48,7 +91,8 @@ function checkNamed(runtime: Runtime, { format, protocolVersion }: ResolvedPredi
   const { name, spec } = runtime;
   if (spec.disabled) return { reason: 'RuntimeDisabled', message: `runtime "${name}" is disabled` };
   const lists = format === 'custom' || (spec.supportedModelFormats ?? []).some((listed) => matches(listed, format));
-  if (!lists || !speaks(runtime, protocolVersion)) {
+  // A runtime that is named speaks what it speaks, unless something else is asked for.
+  if (!lists || (protocolVersion !== undefined && !speaks(runtime, protocolVersion))) {
     const wanted = format === 'custom' ? '' : `format "${format.name}" `;
     const spoken = protocolVersion === undefined ? '' : `with protocol ${protocolVersion}`;
     return {
@@ -61,6 +105,7 @@ function checkNamed(runtime: Runtime, { format, protocolVersion }: ResolvedPredi
 
 /** Whether the runtime's server can load models of `framework`. Users write frameworks in whatever case they like. */
 export function supportsFramework({ spec }: Runtime, framework: string): boolean {
+  if (spec.supportedModelFormats === undefined) return true; // containers of one's own: only their author knows
   return (spec.supportedModelFormats ?? []).some(({ name }) => name.toLowerCase() === framework.toLowerCase());
 }
 

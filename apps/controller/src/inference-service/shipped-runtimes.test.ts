@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type ResolvedPredictor, resolvePredictor, servingRuntimeProblems } from '@roundhouse/crds';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { aRuntime, aServiceIdentity, names } from '../testing/builders.ts';
+import { aRuntime, aServiceIdentity, installation, names, noConfig, noStorage } from '../testing/builders.ts';
 import { planInferenceService } from './plan.ts';
 import { chooseRuntime, type Runtime } from './runtime.ts';
 
@@ -98,8 +98,10 @@ describe('the runtimes that ship', () => {
         },
       },
       runtimes: shipped,
-      secrets: [],
+      config: noConfig,
+      storage: noStorage,
       fileRoots: [],
+      installation,
     });
     const deployment = plan.kind === 'apply' ? plan.children.find(({ kind }) => kind === 'Deployment') : undefined;
     const pod = (deployment?.spec as PodTemplate | undefined)?.template.spec;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { aRuntime, aServiceIdentity, names } from '../testing/builders.ts';
+import { aRuntime, aServiceIdentity, installation, names, noConfig, noStorage } from '../testing/builders.ts';
+import { addressesFor } from './addresses.ts';
 import { planInferenceService } from './plan.ts';
 import { type StatusFacts, statusFor } from './status.ts';
 
@@ -9,23 +10,26 @@ const plan = (predictor: object, runtimes = [aRuntime()]) =>
     service: aServiceIdentity(),
     spec: { predictor },
     runtimes,
-    secrets: [],
+    config: noConfig,
+    storage: noStorage,
     fileRoots: [],
+    installation,
   });
 
 const available = { availableReplicas: 1, conditions: [{ type: 'Available', status: 'True' }] };
 
 const facts = (change: Partial<StatusFacts> = {}): StatusFacts => ({
-  names,
-  name: 'shared',
-  namespace: 'default',
+  installation,
   generation: 3,
   plan: plan({ onnx: {} }),
   failure: undefined,
   deployment: available,
-  host: 'shared-default.example.com',
-  hostHolder: undefined,
+  addresses: addressesFor({ names, service: aServiceIdentity() }, noConfig, 'example.com'),
+  hostTaken: undefined,
   unreachable: [],
+  homeless: 0,
+  configProblems: [],
+  ownCopies: undefined,
   ...change,
 });
 
@@ -61,13 +65,20 @@ describe('status of an InferenceService', () => {
     ],
     ['a write that failed', { failure: 'denied' }, 'False', 'ApplyFailed'],
     ['a plan that is blocked', { plan: plan({ sklearn: {} }) }, 'False', 'NoSupportingRuntime'],
-    ['a host that another has', { hostHolder: 'default/older' }, 'False', 'HostConflict'],
+    [
+      'a host that another has',
+      { hostTaken: { host: 'shared-default.example.com', by: 'default/older' } },
+      'False',
+      'HostConflict',
+    ],
   ])('is not ready with %s', (_, change, status, reason) => {
     expect(condition(change, 'Ready')).toMatchObject({ status, reason });
   });
 
   it('stalls on what only an edit can mend', () => {
-    expect(condition({ hostHolder: 'default/older' }, 'Stalled')).toMatchObject({
+    expect(
+      condition({ hostTaken: { host: 'shared-default.example.com', by: 'default/older' } }, 'Stalled'),
+    ).toMatchObject({
       status: 'True',
       reason: 'HostConflict',
     });

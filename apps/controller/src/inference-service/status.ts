@@ -4,29 +4,37 @@ import {
   type InferenceServiceCondition,
   type InferenceServiceStatus,
   inferenceServiceConditions,
-  type Names,
   type Verdict,
 } from '@roundhouse/crds';
+import { controlHost, controlPort, type Installation } from '../cluster.ts';
+import type { CopyView } from '../trained-model/status.ts';
+import type { Addresses } from './addresses.ts';
 import type { Plan } from './plan.ts';
 
 export type StatusFacts = {
-  readonly names: Names;
-  readonly name: string;
-  readonly namespace: string;
+  readonly installation: Installation;
   readonly generation: number;
   readonly plan: Plan;
   /** What went wrong while the plan was carried out. */
   readonly failure: string | undefined;
   readonly deployment: DeploymentView | undefined;
-  readonly host: string;
-  /** The older service that has the host, as namespace/name. */
-  readonly hostHolder: string | undefined;
+  readonly addresses: Addresses;
+  /** A host that an older service has, and which (namespace/name). */
+  readonly hostTaken: { readonly host: string; readonly by: string } | undefined;
   /** Names of Ready pods whose agent should be connected and is not. */
   readonly unreachable: readonly string[];
+  /** Models for which no ConfigMap has room. */
+  readonly homeless: number;
+  /** Keys of the configuration that cannot be used. */
+  readonly configProblems: readonly string[];
+  /** What replicas say of the service's own model; undefined of a service that is shared. */
+  readonly ownCopies: readonly CopyView[] | undefined;
 };
 
 /** What a Deployment says of itself. */
 export type DeploymentView = {
+  /** As asked for: by us, or by an autoscaler. */
+  readonly replicas?: number | undefined;
   readonly availableReplicas: number;
   readonly conditions: readonly {
     readonly type: string;
@@ -41,21 +49,16 @@ const owned: ReadonlySet<string> = new Set(Object.keys(inferenceServiceCondition
 
 /** The status of an InferenceService. `before` is the stored one; fields that others wrote stay. */
 export function statusFor(facts: StatusFacts, before: InferenceServiceStatus, now: string): InferenceServiceStatus {
-  const { names, name, namespace, plan, host, deployment } = facts;
+  const { plan, addresses } = facts;
   const verdicts = verdictsFor(facts);
-  const runtime = plan.kind === 'apply' ? plan.resolution.runtime : undefined;
-  const ready = verdicts.PredictorReady?.status === 'True';
-  const state = ready ? 'Loaded' : 'Pending';
+  const isOwn = plan.kind === 'apply' && plan.resolution.predictor.format === 'custom';
+  const runtime = plan.kind === 'apply' && !isOwn ? plan.resolution.runtime : undefined;
   return {
     ...before,
-    url: `http://${host}`,
-    address: { url: `http://${names.predictor(name)}.${namespace}.svc.cluster.local` },
-    components: { predictor: { ...before.components?.predictor, url: `http://${predictorHostFor(host, name)}` } },
-    modelStatus: {
-      transitionStatus: ready ? 'UpToDate' : plan.kind === 'blocked' ? 'InvalidSpec' : 'InProgress',
-      states: { activeModelState: ready ? state : '', targetModelState: state },
-      copies: { failedCopies: 0, totalCopies: deployment?.availableReplicas ?? 0 },
-    },
+    url: addresses.url,
+    address: { url: addresses.addressUrl },
+    components: { predictor: { ...before.components?.predictor, url: addresses.componentUrl } },
+    modelStatus: modelStatusFor(facts, verdicts.PredictorReady),
     deploymentMode: 'Standard',
     servingRuntimeName: runtime?.namespaced === true ? runtime.name : undefined,
     clusterServingRuntimeName: runtime?.namespaced === false ? runtime.name : undefined,
@@ -64,15 +67,33 @@ export function statusFor(facts: StatusFacts, before: InferenceServiceStatus, no
   };
 }
 
-/** The host of the component, as KServe names it: its template with `<name>-predictor`. */
-export function predictorHostFor(host: string, name: string): string {
-  return host.replace(name, `${name}-predictor`);
+/** KServe's summary; of a shared service it says that it takes models, of another that its model is loaded. */
+function modelStatusFor({ plan, deployment, ownCopies }: StatusFacts, predictor: Verdict | undefined) {
+  const ready = predictor?.status === 'True';
+  const failed = ownCopies?.filter(({ failure }) => failure !== undefined) ?? [];
+  const failure = failed[0]?.failure;
+  const blocked =
+    plan.kind === 'blocked' ? 'InvalidSpec' : failure === undefined ? 'InProgress' : 'BlockedByFailedLoad';
+  const target = failure !== undefined && !ready ? 'FailedToLoad' : ready ? 'Loaded' : 'Pending';
+  const reasons = ['RuntimeNotRecognized', 'RuntimeDisabled', 'NoSupportingRuntime', 'InvalidPredictorSpec'];
+  const info =
+    failure !== undefined
+      ? { reason: 'ModelLoadFailed', message: `${failure.reason}: ${failure.message}`, location: failed[0]?.pod }
+      : plan.kind === 'blocked' && reasons.includes(plan.trouble.reason)
+        ? plan.trouble
+        : undefined;
+  return {
+    transitionStatus: ready && failure === undefined ? 'UpToDate' : blocked,
+    states: { activeModelState: ready ? 'Loaded' : '', targetModelState: target },
+    copies: { failedCopies: failed.length, totalCopies: deployment?.availableReplicas ?? 0 },
+    ...(info === undefined ? {} : { lastFailureInfo: info }),
+  };
 }
 
 function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceCondition, Verdict>> {
-  const { plan, hostHolder, host, unreachable } = facts;
+  const { plan, installation, unreachable, homeless, configProblems } = facts;
   const PredictorReady = predictorVerdict(facts);
-  const IngressReady = ingressVerdict(PredictorReady, host, hostHolder);
+  const IngressReady = ingressVerdict(PredictorReady, facts);
   const first = firstBlocking(inferenceServiceConditions, { PredictorReady, IngressReady });
   const stalled = [PredictorReady, IngressReady].find(
     ({ reason }) => reason !== undefined && reason in inferenceServiceConditions.Stalled.reasons,
@@ -83,8 +104,11 @@ function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceConditi
     IngressReady,
     Ready: first ?? good,
     ...(limited === undefined ? {} : { MemoryLimited: limited ? good : noLimit }),
+    ...(homeless === 0 ? {} : { ModelConfigFull: fullVerdict(homeless) }),
+    ...(configProblems.length === 0 ? {} : { ConfigInvalid: configVerdict(configProblems) }),
+    ...(plan.stopped ? { Stopped: stopped } : {}),
     ...(plan.unsupported.length === 0 ? {} : { UnsupportedField: unsupportedVerdict(plan.unsupported) }),
-    ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(unreachable) }),
+    ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(installation, unreachable) }),
     ...(stalled === undefined ? {} : { Stalled: { ...stalled, status: 'True' } }),
   };
 }
@@ -95,12 +119,16 @@ const noLimit: Verdict = {
   message: 'no memory limit is set on the predictor or its runtime: models are admitted without a check',
 };
 
-function predictorVerdict({ plan, failure, deployment }: StatusFacts): Verdict {
+const stopped: Verdict = { status: 'True', reason: 'StopRequested', message: 'serving.kserve.io/stop is "true"' };
+
+function predictorVerdict({ plan, failure, deployment, ownCopies }: StatusFacts): Verdict {
+  if (plan.stopped) return { status: 'False', reason: 'Stopped', message: 'stopped on request' };
   if (plan.kind === 'blocked') return { status: 'False', ...plan.trouble };
   if (failure !== undefined) return { status: 'False', reason: 'ApplyFailed', message: failure };
   const find = (type: string) => deployment?.conditions.find((condition) => condition.type === type);
   const progressing = find('Progressing');
-  if (find('Available')?.status === 'True' && (deployment?.availableReplicas ?? 0) > 0) return good;
+  if (find('Available')?.status === 'True' && (deployment?.availableReplicas ?? 0) > 0)
+    return ownCopies === undefined ? good : ownVerdict(ownCopies);
   if (find('ReplicaFailure')?.status === 'True') return troubled('ReplicaFailure', find('ReplicaFailure')?.message);
   if (progressing?.status === 'False') return troubled('ProgressDeadlineExceeded', progressing.message);
   return { status: 'Unknown', reason: 'PredictorNotReady', message: 'no replica is available yet' };
@@ -110,20 +138,41 @@ function troubled(reason: string, message = 'see the Deployment'): Verdict {
   return { status: 'False', reason, message };
 }
 
-function ingressVerdict(predictor: Verdict, host: string, holder: string | undefined): Verdict {
-  if (holder !== undefined) {
-    const message = `the older InferenceService ${holder} has the host ${host}: rename one of them`;
+/** Whether a service's own model answers on any replica. */
+function ownVerdict(copies: readonly CopyView[]): Verdict {
+  if (copies.some(({ answers }) => answers)) return good;
+  const failing = copies.find(({ failure }) => failure !== undefined);
+  if (failing?.failure === undefined) {
+    return { status: 'Unknown', reason: 'ModelNotLoaded', message: `on the way to ${copies.length} replicas` };
+  }
+  const { reason, message } = failing.failure;
+  return troubled('ModelLoadFailed', `${failing.pod}: ${reason}: ${message}`);
+}
+
+function ingressVerdict(predictor: Verdict, { addresses, hostTaken }: StatusFacts): Verdict {
+  if (addresses.problem !== undefined) return { status: 'False', reason: 'InvalidHost', message: addresses.problem };
+  if (hostTaken !== undefined) {
+    const message = `the older InferenceService ${hostTaken.by} has the host ${hostTaken.host}: rename one of them`;
     return { status: 'False', reason: 'HostConflict', message };
   }
   if (predictor.status === 'True') return good;
   return { status: 'False', reason: 'PredictorNotReady', message: 'waits for the predictor' };
 }
 
+function fullVerdict(models: number): Verdict {
+  const message = `${models} models are in no ConfigMap: they load only while the control stream is up; use another InferenceService for some`;
+  return { status: 'True', reason: 'AllShardsFull', message };
+}
+
+function configVerdict(problems: readonly string[]): Verdict {
+  return { status: 'True', reason: 'InvalidKey', message: `inferenceservice-config: ${problems.join('; ')}` };
+}
+
 function unsupportedVerdict(fields: readonly string[]): Verdict {
   return { status: 'True', reason: 'NotImplemented', message: `not in effect: ${fields.join(', ')}` };
 }
 
-function unreachableVerdict(pods: readonly string[]): Verdict {
-  const message = `no control stream from ${pods.join(', ')}: open port 9443 of roundhouse-control.roundhouse-system to them`;
+function unreachableVerdict(installation: Installation, pods: readonly string[]): Verdict {
+  const message = `no control stream from ${pods.join(', ')}: open port ${controlPort} of ${controlHost(installation)} to them`;
   return { status: 'True', reason: 'NoControlStream', message };
 }

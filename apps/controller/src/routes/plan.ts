@@ -11,7 +11,7 @@ export type ModelRoute = { readonly service: string; readonly name: string; read
 
 export function serviceRouteFor({ key, view }: Service): ServiceRoute | undefined {
   if (view === undefined || view.multiModel === undefined) return undefined;
-  return { key, hosts: [...view.hosts], pathPrefixes: [view.pathPrefix], ...view.traffic };
+  return { key, hosts: [...view.hosts], pathPrefixes: [...view.pathPrefixes], ...view.traffic };
 }
 
 export function replicaRouteFor(service: Service, { id, dataAddress, zone, draining }: Replica): ReplicaRoute {

@@ -1,82 +1,135 @@
 import { encodeModel, encodeModels, type ModelEntry, type Names, parseModels, shardsMax } from '@roundhouse/crds';
+import { isKubeError } from '@roundhouse/kube';
 import type { Fleet } from '../assignments/fleet.ts';
 import { entryFor } from '../assignments/model.ts';
 import type { Service } from '../assignments/service.ts';
-import { type Cluster, resources, type Stored, type View } from '../cluster.ts';
+import { type Cluster, resources, type Stored, type Views } from '../cluster.ts';
 import { serviceLabels } from '../inference-service/manifests/metadata.ts';
 import { createShards, type Shards } from './plan.ts';
 
 export type Deps = {
   readonly names: Names;
   readonly cluster: Cluster;
-  readonly modelConfigs: View;
+  readonly views: Pick<Views, 'modelConfigs'>;
   readonly fleet: Fleet;
   /** Writes the shard soon; keys are `namespace/service/shard`. */
   readonly touch: (key: string) => void;
+  /** The service has come to have models without a shard, or no longer has. */
+  readonly onFull: (service: string) => void;
 };
 
+type Placed = { readonly shards: Shards; readonly homeless: Set<string> };
+
 /** The ConfigMaps of all services: which model is in which shard, and one write per shard that changed. */
-export function createShardWriter({ names, cluster, modelConfigs, fleet, touch }: Deps) {
-  const shardsOf = new Map<string, Shards>();
+export function createShardWriter({ names, cluster, views, fleet, touch, onFull }: Deps) {
+  const placedOf = new Map<string, Placed>();
+
+  const storedOf = ({ namespace, name }: Service, shard: number) =>
+    views.modelConfigs.get(`${namespace}/${names.modelConfig(name, shard)}`);
 
   /** A service's shards; members that are found stored stay where they are. */
-  const open = ({ key, namespace, name, models }: Service) => {
-    const known = shardsOf.get(key);
+  const open = (service: Service) => {
+    const { key, models } = service;
+    const known = placedOf.get(key);
     if (known !== undefined) return known;
-    const shards = createShards();
-    shardsOf.set(key, shards);
+    const placed = { shards: createShards(), homeless: new Set<string>() };
+    placedOf.set(key, placed);
     for (let shard = 0; shard < shardsMax; shard++) {
-      const stored = modelConfigs.get(`${namespace}/${names.modelConfig(name, shard)}`);
-      for (const entry of storedModels(stored)) {
-        if (models.has(entry.modelName)) shards.adopt(entry.modelName, shard, sizeOf(entry));
+      for (const entry of storedModels(storedOf(service, shard))) {
+        if (models.has(entry.modelName)) placed.shards.adopt(entry.modelName, shard, sizeOf(entry));
         else touch(`${key}/${shard}`);
       }
     }
-    return shards;
+    return placed;
+  };
+
+  const entriesOf = (service: Service, members: readonly string[]) =>
+    members.flatMap((member) => {
+      const holding = service.holdings.get(member);
+      return holding?.stage === 'held' ? [entryFor(holding.model)] : [];
+    });
+
+  const place = (service: Service, { shards, homeless }: Placed, name: string) => {
+    const holding = service.holdings.get(name);
+    const before = shards.shardOf(name);
+    const wanted = holding?.stage === 'held' ? sizeOf(entryFor(holding.model)) : undefined;
+    const after = wanted === undefined ? void shards.remove(name) : shards.place(name, wanted);
+    for (const shard of new Set([before, after])) if (shard !== undefined) touch(`${service.key}/${shard}`);
+    if (wanted !== undefined && after === undefined) homeless.add(name);
+    else homeless.delete(name);
+    return before !== undefined && after !== before;
   };
 
   return {
-    /** The model's entry may have come, gone or changed. Returns false when no shard has room for it. */
-    changed(service: Service, name: string): boolean {
-      const shards = open(service);
-      const before = shards.shardOf(name);
-      const holding = service.holdings.get(name);
-      const after =
-        holding?.stage === 'held' ? shards.place(name, sizeOf(entryFor(holding.model))) : void shards.remove(name);
-      for (const shard of new Set([before, after])) if (shard !== undefined) touch(`${service.key}/${shard}`);
-      return holding?.stage !== 'held' || after !== undefined;
+    /** The model's entry may have come, gone or changed. */
+    changed(service: Service, name: string) {
+      const placed = open(service);
+      const wasFull = placed.homeless.size;
+      const freed = place(service, placed, name);
+      if (freed) for (const waiting of [...placed.homeless]) if (waiting !== name) place(service, placed, waiting);
+      if (placed.homeless.size !== wasFull) onFull(service.key);
     },
 
-    /** The first shard exists for as long as the service does. */
+    /** How many of the service's models are in no ConfigMap, since all are full. */
+    homeless: (key: string) => placedOf.get(key)?.homeless.size ?? 0,
+
+    /** The first shard exists for as long as the service does; those of a service that has no models any more go. */
     opened(service: Service) {
       open(service);
-      touch(`${service.key}/0`);
+      for (let shard = 0; shard < shardsMax; shard++) {
+        if (shard === 0 || storedOf(service, shard) !== undefined) touch(`${service.key}/${shard}`);
+      }
     },
 
-    forget: (key: string) => void shardsOf.delete(key),
+    forget: (key: string) => void placedOf.delete(key),
 
     /** Writes one shard if its ConfigMap says something else. */
     async write(key: string, signal: AbortSignal) {
       const [namespace = '', name = '', number = ''] = key.split('/');
       const service = fleet.services.get(`${namespace}/${name}`);
-      if (service?.view === undefined || service.view.multiModel !== true) return;
+      const { multiModel, own, uid } = service?.view ?? {};
+      if (service === undefined || uid === undefined || multiModel === undefined) return;
       const shard = Number(number);
-      const members = open(service).membersOf(shard);
-      const entries = members.flatMap((member) => {
-        const holding = service.holdings.get(member);
-        return holding?.stage === 'held' ? [entryFor(holding.model)] : [];
-      });
-      const text = encodeModels(entries);
       const target = { namespace, name: names.modelConfig(name, shard) };
-      const stored = modelConfigs.get(`${namespace}/${target.name}`);
+      const stored = storedOf(service, shard);
+      if (!multiModel && own === undefined) {
+        if (stored !== undefined && isOwnedBy(stored, uid))
+          await cluster.delete(resources.configMaps, { ...target, uid: stored.metadata.uid ?? '' }, signal);
+        return;
+      }
+      const entries = entriesOf(service, open(service).shards.membersOf(shard));
+      const text = encodeModels(entries);
       if (textOf(stored) === text) return;
       if (stored === undefined && entries.length === 0 && shard > 0) return;
-      const data = { 'models.json': text };
-      const patched = stored && (await cluster.patch(resources.configMaps, target, { data }, signal));
-      if (patched === undefined)
-        await cluster.create(resources.configMaps, configMapFor(names, service, target.name, data), signal);
+      await put({ names, cluster }, { service, target, text, known: stored !== undefined }, signal);
     },
   };
+}
+
+type Put = {
+  readonly service: Service;
+  readonly target: { readonly namespace: string; readonly name: string };
+  readonly text: string;
+  readonly known: boolean;
+};
+
+async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Put, signal: AbortSignal) {
+  const { service, target, text, known } = what;
+  const data = { 'models.json': text };
+  if (known && (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined) return;
+  const object = configMapFor(names, service, target.name, data);
+  try {
+    await cluster.create(resources.configMaps, object, signal);
+  } catch (error) {
+    if (!isKubeError(error, 'kube/already-exists')) throw error;
+    // It has lost the label that we find it by, or is somebody else's.
+    const found = await cluster.get(resources.configMaps, target.namespace, target.name, signal);
+    if (found === undefined || !isOwnedBy(found, service.view?.uid ?? '')) {
+      throw new Error(`ConfigMap ${target.name} does not belong to this service: delete or rename it`);
+    }
+    const { labels } = object.metadata;
+    await cluster.patch(resources.configMaps, target, { metadata: { labels }, data }, signal);
+  }
 }
 
 function configMapFor(names: Names, { namespace, name, view }: Service, configMap: string, data: object) {
@@ -92,6 +145,10 @@ function configMapFor(names: Names, { namespace, name, view }: Service, configMa
   const { app: _, ...labels } = serviceLabels(names, name);
   const metadata = { name: configMap, namespace, labels, ownerReferences: [owner] };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
+}
+
+function isOwnedBy({ metadata }: Stored, uid: string): boolean {
+  return metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
 }
 
 function textOf(stored: Stored | undefined): string | undefined {

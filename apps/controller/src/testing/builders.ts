@@ -2,13 +2,18 @@ import { builtInRuntime, namesFor } from '@roundhouse/crds';
 import type { Report } from '../assignments/copy.ts';
 import { modelFor } from '../assignments/model.ts';
 import type { Replica, Session } from '../assignments/replica.ts';
+import type { Installation } from '../cluster.ts';
 import type { ServiceIdentity } from '../inference-service/manifests/metadata.ts';
+import type { StorageAccess } from '../inference-service/manifests/rendering.ts';
 import type { Runtime } from '../inference-service/runtime.ts';
+import { parseServiceConfig } from '../inference-service/service-config.ts';
 import type { ServiceView } from '../inference-service/view.ts';
 import type { RouteChange } from '../routes/publisher.ts';
 
 /** Objects for tests, complete but for what a test says about them. */
 export const names = namesFor();
+
+export const installation: Installation = { namespace: 'roundhouse-system', agentImage: 'roundhouse/agent:0.1.0' };
 
 export const createdAt = '2026-01-01T00:00:00Z';
 
@@ -35,9 +40,11 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     createdMs: 0,
     planning: JSON.stringify([change.capacityBytes, change.multiModel]),
     multiModel: true,
+    own: undefined,
     runtime: { name: 'roundhouse-model-server', formats: ['onnx'] },
     supports: (framework) => framework === 'onnx',
     capacityBytes: undefined,
+    gpuCapacityBytes: undefined,
     replicas: 1,
     protocol: 'v1',
     ready: true,
@@ -45,7 +52,7 @@ export function aView(change: Partial<ServiceView> = {}): ServiceView {
     url: 'http://shared-default.example.com',
     addressUrl: 'http://shared-predictor.default.svc.cluster.local',
     hosts: ['shared-default.example.com'],
-    pathPrefix: '/serving/default/shared',
+    pathPrefixes: ['/serving/default/shared'],
     traffic: { v1: true, v2: true, grpc: true, auth: [] },
     ...change,
   };
@@ -124,3 +131,7 @@ export function aBoard() {
     },
   };
 }
+
+/** No configuration at all, and no credentials. */
+export const noConfig = parseServiceConfig(undefined).config;
+export const noStorage: StorageAccess = { secrets: [], env: {} };

@@ -1,7 +1,7 @@
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { builtInRuntime, customResourceDefinitions, type ResourceName } from '@roundhouse/crds';
 import { type Api, createApi, type KubeObject, openStore, type Resource } from '@roundhouse/local-cluster';
-import { type Cluster, keyOf, type Stored, type View } from '../cluster.ts';
+import { type Cluster, keyOf, resources, type Stored, type View } from '../cluster.ts';
 import { names } from './builders.ts';
 
 /** The embedded API server with our kinds in it. */
@@ -26,8 +26,10 @@ export function installKinds(api: Api): void {
 
 /** The controller's writes, straight on the API. */
 export function clusterOn(api: Api): Cluster {
+  const optional: ReadonlySet<string> = new Set([resources.scaledObjects.group, resources.httpRoutes.group]);
+  // Kinds that are not installed: the API server answers 404 for all of their objects.
   const get = (resource: Resource, namespace: string | undefined, name: string) =>
-    api.get(resource, namespace, name) as Stored | undefined;
+    optional.has(resource.group) ? undefined : (api.get(resource, namespace, name) as Stored | undefined);
   return {
     get: async (resource, namespace, name) => get(resource, namespace, name),
     create: async (resource, object) => api.create(resource, object as KubeObject) as Stored,
@@ -37,6 +39,10 @@ export function clusterOn(api: Api): Cluster {
       if (current === undefined) return undefined;
       return api.update(resource, merged(current, patch) as KubeObject, status ? 'status' : undefined) as Stored;
     },
+    async delete(resource, { namespace, name, uid }) {
+      if (get(resource, namespace, name)?.metadata.uid === uid) api.delete(resource, namespace, name);
+    },
+    metadata: async (resource, namespace, name) => get(resource, namespace, name)?.metadata,
   };
 }
 

@@ -21,13 +21,12 @@ export function planEvents(before: TrainedModelStatus, after: TrainedModelStatus
   if (invalid?.reason === 'InvalidSpec' && condition(before, 'Ready')?.reason !== 'InvalidSpec') {
     events.push({ type: 'Warning', reason: 'InvalidSpec', message: invalid.message ?? '' });
   }
-  if ((before.copies?.desired ?? 0) === 0 && (after.copies?.desired ?? 0) > 0) {
-    const replicas = after.copies?.desired ?? 0;
-    events.push({
-      type: 'Normal',
-      reason: 'Admitted',
-      message: `to be loaded on ${replicas} replica${replicas === 1 ? '' : 's'}`,
-    });
+  // One that found room at once says so by being Ready; one that waited is news.
+  const waited = condition(before, 'MemoryResourceAvailable')?.status === 'False';
+  const replicas = after.copies?.desired ?? 0;
+  if (waited && (before.copies?.desired ?? 0) === 0 && replicas > 0) {
+    const message = `room came free: to be loaded on ${replicas} replica${replicas === 1 ? '' : 's'}`;
+    events.push({ type: 'Normal', reason: 'Admitted', message });
   }
   events.push(...failureEvents(before, after), ...readyEvents(before, after));
   return events;

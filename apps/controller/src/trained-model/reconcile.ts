@@ -2,6 +2,7 @@ import { type Clock, timestamp } from '@roundhouse/base';
 import { type Names, predictPath, type TrainedModelStatus } from '@roundhouse/crds';
 import type { Fleet } from '../assignments/fleet.ts';
 import type { Model } from '../assignments/model.ts';
+import type { Holding, Service } from '../assignments/service.ts';
 import type { Cluster, RecordEvent, Views } from '../cluster.ts';
 import { mergePatchFor } from '../merge-patch.ts';
 import { planClaim, planRelease } from './claim.ts';
@@ -18,23 +19,35 @@ export type Deps = {
 };
 
 /** Makes a model ours (finalizer, labels, owner), and lets it go once nothing holds it. */
-export async function reconcileClaim({ names, cluster, views, fleet, record }: Deps, key: string, signal: AbortSignal) {
-  const object = views.models.get(key);
-  const model = fleet.models.get(key);
-  if (object === undefined || model === undefined) return;
-  const { namespace, name, parent } = model;
-  const service = fleet.services.get(`${namespace}/${parent}`);
-  const holding = service?.holdings.get(name);
-  if (model.deleting) {
-    const release = holding === undefined ? planRelease(names, object) : undefined;
-    if (release === undefined) return; // the fleet wakes us when nothing holds it any more
-    await cluster.patch(names.trainedModels, { namespace, name }, release, signal);
-    record(object, { type: 'Normal', reason: 'Unloaded', message: 'no replica holds it any more' });
-    return;
-  }
-  const owner = service?.view === undefined ? undefined : { name: parent, uid: service.view.uid };
-  const claim = planClaim(names, object, parent, owner, holding?.stage === 'held');
-  if (claim !== undefined) await cluster.patch(names.trainedModels, { namespace, name }, claim, signal);
+export function createClaims({ names, cluster, views, fleet, record }: Deps) {
+  /** The version that our last write made of a model, until the informer shows it. */
+  const written = new Map<string, number>();
+
+  return async (key: string, signal: AbortSignal) => {
+    const object = views.models.get(key);
+    const model = fleet.models.get(key);
+    if (object === undefined || model === undefined) return void written.delete(key);
+    // What we would decide from an older one is done, or would conflict; the watch brings the newer one, and us back.
+    if (Number(object.metadata.resourceVersion) < (written.get(key) ?? 0)) return;
+    written.delete(key);
+    const { namespace, name, parent } = model;
+    const service = fleet.services.get(`${namespace}/${parent}`);
+    const holding = holdingOf(service, model);
+    const patch = async (change: object | undefined) => {
+      if (change === undefined) return false;
+      const stored = await cluster.patch(names.trainedModels, { namespace, name }, change, signal);
+      if (stored !== undefined) written.set(key, Number(stored.metadata.resourceVersion));
+      return stored !== undefined;
+    };
+    if (model.deleting) {
+      // The fleet wakes us when nothing holds it any more.
+      const isReleased = await patch(holding === undefined ? planRelease(names, object) : undefined);
+      if (isReleased) record(object, { type: 'Normal', reason: 'Unloaded', message: 'no replica holds it any more' });
+      return;
+    }
+    const owner = service?.view === undefined ? undefined : { name: parent, uid: service.view.uid };
+    await patch(planClaim(names, object, parent, owner, holding?.stage === 'held'));
+  };
 }
 
 /** Writes the status of models when it differs from what is stored, and tells of what changed. */
@@ -78,11 +91,13 @@ function modelStatus(
 ): TrainedModelStatus {
   const { namespace, name, parent, generation, deleting, problems, memoryBytes, assignment } = model;
   const service = fleet.services.get(`${namespace}/${parent}`);
+  const holding = holdingOf(service, model);
   const view = service?.view;
   const parentView: ParentView | undefined = view && {
     ...view,
     runtime: view.runtime && { ...view.runtime, supported: view.supports(assignment.framework) },
     freeBytes: service && fleet.freeBytes(service),
+    freeGpuBytes: service && fleet.freeGpuBytes(service),
   };
   return statusFor(
     {
@@ -94,11 +109,18 @@ function modelStatus(
       problems,
       framework: assignment.framework,
       memoryBytes,
-      placed: service?.holdings.get(name)?.stage === 'held',
-      copies: service === undefined ? [] : fleet.copiesOf(service, name),
+      gpuBytes: model.gpuBytes,
+      placed: holding?.stage === 'held',
+      copies: service === undefined || holding === undefined ? [] : fleet.copiesOf(service, name),
       path: predictPath(view?.protocol ?? 'v1', name),
     },
     before,
     now,
   );
+}
+
+/** The model's place; one that belongs to the service's own model of the same name is not it. */
+function holdingOf(service: Service | undefined, { name }: Model): Holding | undefined {
+  const holding = service?.holdings.get(name);
+  return holding?.model.own === true ? undefined : holding;
 }

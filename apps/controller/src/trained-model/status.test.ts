@@ -162,7 +162,8 @@ describe('Events of a TrainedModel', () => {
     planEvents(before === undefined ? {} : of(before), of(after)).map(({ reason }) => reason);
 
   it('tell of its way to Ready, once', () => {
-    expect(reasons(undefined, { copies: [] })).toEqual(['Admitted']);
+    expect(reasons(undefined, { copies: [] })).toEqual([]);
+    expect(reasons({ placed: false, memoryBytes: 2 ** 29 }, { copies: [] })).toEqual(['Admitted']);
     expect(reasons({ copies: [] }, {})).toEqual(['Ready']);
     expect(reasons({}, {})).toEqual([]);
   });

@@ -41,6 +41,8 @@ export type ParentView = {
     | undefined;
   readonly capacityBytes: number | undefined;
   readonly freeBytes: number | undefined;
+  readonly gpuCapacityBytes?: number | undefined;
+  readonly freeGpuBytes?: number | undefined;
   /** Replicas that the service asks for. */
   readonly replicas: number;
   readonly url: string | undefined;
@@ -57,6 +59,7 @@ export type StatusFacts = {
   readonly problems: readonly string[];
   readonly framework: string;
   readonly memoryBytes: number;
+  readonly gpuBytes?: number;
   /** Whether it has its place on the replicas. */
   readonly placed: boolean;
   readonly copies: readonly CopyView[];
@@ -89,7 +92,7 @@ export function statusFor(facts: StatusFacts, before: TrainedModelStatus, now: s
 }
 
 /** The checks that decide whether replicas are asked to hold the model, in the order in which a user should read them. */
-function checksFor({ parent, parentName, framework, memoryBytes, placed }: StatusFacts): Verdicts {
+function checksFor({ parent, parentName, framework, memoryBytes, gpuBytes, placed }: StatusFacts): Verdicts {
   if (parent === undefined) {
     const missing = `InferenceService "${parentName}" does not exist; the model waits for it`;
     const waits = unknown('InferenceServiceNotFound', missing);
@@ -112,7 +115,7 @@ function checksFor({ parent, parentName, framework, memoryBytes, placed }: Statu
         ? no('IsNotMMSPredictor', `InferenceService "${parentName}" is not for many models: it serves one of its own`)
         : good,
     FrameworkSupported: frameworkVerdict(parent, framework),
-    MemoryResourceAvailable: placed || !applicable(parent) ? good : memoryVerdict(parent, memoryBytes),
+    MemoryResourceAvailable: placed || !applicable(parent) ? good : memoryVerdict(parent, memoryBytes, gpuBytes),
   };
 }
 
@@ -128,9 +131,17 @@ function frameworkVerdict({ runtime }: ParentView, framework: string): Verdict {
   );
 }
 
-function memoryVerdict({ capacityBytes = 0, freeBytes = 0 }: ParentView, memoryBytes: number): Verdict {
-  const asked = `the model asks for ${mebibytes(memoryBytes)}`;
-  return memoryBytes > capacityBytes
+function memoryVerdict(parent: ParentView, memoryBytes: number, gpuBytes = 0): Verdict {
+  const { capacityBytes = Number.POSITIVE_INFINITY, freeBytes = Number.POSITIVE_INFINITY } = parent;
+  const { gpuCapacityBytes = Number.POSITIVE_INFINITY, freeGpuBytes = Number.POSITIVE_INFINITY } = parent;
+  return memoryBytes > capacityBytes || (memoryBytes > freeBytes && gpuBytes <= gpuCapacityBytes)
+    ? noRoom('', memoryBytes, capacityBytes, freeBytes)
+    : noRoom(' of GPU memory', gpuBytes, gpuCapacityBytes, freeGpuBytes);
+}
+
+function noRoom(kind: string, askedBytes: number, capacityBytes: number, freeBytes: number): Verdict {
+  const asked = `the model asks for ${mebibytes(askedBytes)}${kind}`;
+  return askedBytes > capacityBytes
     ? no('MemoryResourceNotAvailable', `${asked}, a whole replica has ${mebibytes(capacityBytes)} for models`)
     : no(
         'MemoryResourceNotAvailable',
@@ -174,13 +185,15 @@ function progressVerdict(copies: readonly CopyView[]): Verdict {
 }
 
 function stalledVerdict(facts: StatusFacts, checks: Verdicts, invalid: Verdict | undefined): Verdict | undefined {
-  const { parent, memoryBytes, copies, placed } = facts;
+  const { parent, memoryBytes, gpuBytes = 0, copies, placed } = facts;
   const { IsMMSPredictor: shared, FrameworkSupported: framework, MemoryResourceAvailable: memory } = checks;
+  const isTooLarge =
+    memoryBytes > (parent?.capacityBytes ?? Infinity) || gpuBytes > (parent?.gpuCapacityBytes ?? Infinity);
   const hopeless =
     invalid ??
     (shared?.status === 'False' ? shared : undefined) ??
     (framework?.status === 'False' ? framework : undefined) ??
-    (memory?.status === 'False' && memoryBytes > (parent?.capacityBytes ?? Infinity) ? memory : undefined);
+    (memory?.status === 'False' && isTooLarge ? memory : undefined);
   if (hopeless !== undefined) return { ...hopeless, status: 'True' };
   const failures = copies.map(({ failure }) => failure);
   const final = failures.find((failure) => failure !== undefined && failure.nextRetryMs === undefined);

@@ -15,6 +15,10 @@ export const inferenceServiceConditions = {
       PredictorNotReady: 'No replica is available yet.',
       ProgressDeadlineExceeded: 'The Deployment gave up waiting for its pods.',
       ReplicaFailure: 'Pods cannot be made, for instance for lack of quota.',
+      ModelNotLoaded: 'The service has a model of its own, and no replica has loaded it yet.',
+      ModelLoadFailed:
+        "The service's own model could not be brought or loaded; the message says why, and it is tried again.",
+      Stopped: 'The annotation serving.kserve.io/stop is set.',
     },
   },
   IngressReady: {
@@ -24,6 +28,7 @@ export const inferenceServiceConditions = {
     reasons: {
       HostConflict: 'An older service has this host; the message names it.',
       PredictorNotReady: 'Routers are told once the predictor is ready.',
+      InvalidHost: 'The domain template gives a host that is none.',
     },
   },
   Ready: {
@@ -45,6 +50,24 @@ export const inferenceServiceConditions = {
       NoControlStream: 'The pods named in the message cannot reach the control port; models still load, minutes later.',
     },
   },
+  ModelConfigFull: {
+    meaning: 'The ConfigMaps have no room for some models.',
+    good: 'False',
+    reasons: {
+      AllShardsFull:
+        'All sixteen are full: the models that the message counts load only while the control stream is up.',
+    },
+  },
+  ConfigInvalid: {
+    meaning: 'The ConfigMap inferenceservice-config has a key that cannot be used.',
+    good: 'False',
+    reasons: { InvalidKey: 'The message names the keys; running services stay as they are until these are mended.' },
+  },
+  Stopped: {
+    meaning: 'The service is stopped on request: it has no replicas.',
+    good: 'False',
+    reasons: { StopRequested: 'The annotation serving.kserve.io/stop is set.' },
+  },
   UnsupportedField: {
     meaning: 'The spec asks for something that Roundhouse does not do.',
     good: 'False',
@@ -57,6 +80,8 @@ export const inferenceServiceConditions = {
       InvalidPredictorSpec: 'See PredictorReady.',
       RuntimeDisabled: 'See PredictorReady.',
       HostConflict: 'See IngressReady.',
+      InvalidHost: 'See IngressReady.',
+      NoSupportingRuntime: 'See PredictorReady.',
     },
   },
 } as const satisfies Readonly<Record<string, ConditionKind>>;

@@ -53,6 +53,57 @@ export const samples: readonly Sample[] = [
     spec: { ...model(), inferenceService: 'other' },
   },
 
+  // Objects may be older than these rules, or than a field: stored by KServe in its various versions, or by an earlier Roundhouse.
+  {
+    ...trained,
+    title: 'what KServe stored before, with fields that are gone',
+    spec: { ...model({ framework: 'sklearn', memory: '1000Mi', schema: 'gone' }), endpoint: 'gone' },
+  },
+  {
+    ...service,
+    title: 'a service as KServe 0.7 had it, with the name of its container',
+    spec: predictor({
+      minReplicas: 1,
+      sklearn: { name: 'sklearn-iris', protocolVersion: 'v1', resources: { limits: { cpu: 1 } } },
+    }),
+  },
+  {
+    ...service,
+    title: 'a service as KServe converts it today',
+    spec: predictor({
+      automountServiceAccountToken: false,
+      model: {
+        modelFormat: { name: 'triton' },
+        protocolVersion: 'v2',
+        name: '',
+        resources: {},
+        env: [],
+        runtime: 'own',
+      },
+    }),
+  },
+  {
+    ...service,
+    title: 'a service with parts that we do not have',
+    spec: {
+      ...predictor({ onnx: {}, canaryTrafficPercent: 10, logger: { mode: 'all' } }),
+      transformer: { containers: [] },
+    },
+  },
+  {
+    ...runtime,
+    title: 'a runtime of ModelMesh',
+    spec: {
+      containers: [{ name: 'kserve-container', image: 'i:1' }],
+      supportedModelFormats: [{ name: 'keras', version: '2', autoSelect: true }],
+      multiModel: true,
+      grpcEndpoint: 'port:8085',
+      builtInAdapter: { serverType: 'triton', runtimeManagementPort: 8001, memBufferBytes: 134217728 },
+      storageHelper: { disabled: false },
+      replicas: 1,
+    },
+  },
+
   { ...service, title: 'a model with a format', spec: predictor({ model: { modelFormat: { name: 'onnx' } } }) },
   {
     ...service,

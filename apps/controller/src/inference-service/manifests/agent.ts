@@ -1,7 +1,15 @@
-import { type Container, modelMemoryBytes } from './container.ts';
-import { type Rendering, serverType } from './rendering.ts';
-
-export const agentImage = 'roundhouse/agent:0.1.0';
+import { controlHost, controlPort } from '../../cluster.ts';
+import { serverType } from '../runtime.ts';
+import {
+  byKey,
+  type Container,
+  grpcPortOf,
+  httpPortOf,
+  modelMemoryBytes,
+  restricted,
+  withResources,
+} from './container.ts';
+import type { Rendering } from './rendering.ts';
 
 /** Settings of storage clients and proxies: given to the server's container, they mean the agent's downloads. */
 const storageSetting = /^(AWS_|S3_|GOOGLE_|STORAGE_|HF_|AZURE_|awsAnonymousCredential$|(https?|no|all)_proxy$)/i;
@@ -22,24 +30,22 @@ export const modelSubPath = 'models';
 
 const secretsDirectory = '/var/run/roundhouse/secrets';
 
-/** Where model servers take gRPC, by KServe's convention; only those that declare it are asked. */
-const grpcPort = 9000;
-
-const servesGrpc = ({ ports = [] }: Container) =>
-  (ports as readonly { readonly containerPort?: number }[]).some(({ containerPort }) => containerPort === grpcPort);
+/** What the agent takes unless it is configured: it streams artifacts and requests, and keeps neither. */
+const amountsDefault = { cpuRequest: '100m', cpuLimit: '1', memoryRequest: '128Mi', memoryLimit: '1Gi' };
 
 /** The sidecar that makes "loaded on this server" equal to "assigned to this replica", and carries its traffic. */
 export function agentContainer(rendering: Rendering, server: Container): Container {
-  const { secrets } = rendering;
-  return {
+  const { storage, installation, config } = rendering;
+  const grpcPort = grpcPortOf(server);
+  const container: Container = {
     name: 'agent',
-    image: agentImage,
+    image: installation.agentImage,
     imagePullPolicy: 'IfNotPresent',
     args: [
       ...['--enable-puller', '--config-dir', '/mnt/configs'],
       ...['--model-dir', `${modelVolume}/${modelSubPath}`, '--state-dir', `${modelVolume}/state`],
-      ...['--component-port', '8080', '--port', '9081', '--ops-port', '9082'],
-      ...(servesGrpc(server) ? ['--component-grpc-port', String(grpcPort)] : []),
+      ...['--component-port', String(httpPortOf(server)), '--port', '9081', '--ops-port', '9082'],
+      ...(grpcPort === undefined ? [] : ['--component-grpc-port', String(grpcPort)]),
     ],
     env: environment(rendering, server),
     ports: [
@@ -48,40 +54,40 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
     ],
     readinessProbe: { httpGet: { path: '/readyz', port: 9082 }, periodSeconds: 1, failureThreshold: 3 },
     livenessProbe: { httpGet: { path: '/healthz', port: 9082 }, periodSeconds: 10, failureThreshold: 3 },
-    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '1Gi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      runAsNonRoot: true,
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: { readOnlyRootFilesystem: true },
     volumeMounts: [
       { name: 'model-dir', mountPath: modelVolume },
       { name: 'model-config', mountPath: '/mnt/configs', readOnly: true },
       { name: 'roundhouse-ca', mountPath: '/var/run/roundhouse/ca', readOnly: true },
       { name: 'roundhouse-token', mountPath: '/var/run/secrets/roundhouse', readOnly: true },
-      ...secrets.map((name) => ({
+      ...storage.secrets.map((name) => ({
         name: `secret-${name}`,
         mountPath: `${secretsDirectory}/${name}`,
         readOnly: true,
       })),
     ],
   };
+  return restricted(withResources(container, { ...amountsDefault, ...config.agent }));
 }
 
-function environment({ service, runtime, fileRoots }: Rendering, server: Container) {
+function environment({ service, runtime, fileRoots, installation, config, storage }: Rendering, server: Container) {
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
   );
+  const settings = { ...settingsFrom(config.credentials.s3), ...storage.env };
   return [
-    ...given,
+    ...byKey(
+      'name',
+      Object.entries(settings).map(([name, value]) => ({ name, value })),
+      given,
+    ),
     fromPod('POD_NAME', 'metadata.name'),
     fromPod('POD_NAMESPACE', 'metadata.namespace'),
     fromPod('POD_UID', 'metadata.uid'),
     fromPod('POD_IP', 'status.podIP'),
     { name: 'INFERENCE_SERVICE_NAME', value: service.name },
-    { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: 'roundhouse-control.roundhouse-system.svc:9443' },
+    { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: `${controlHost(installation)}:${controlPort}` },
     { name: 'ROUNDHOUSE_CA_FILE', value: '/var/run/roundhouse/ca/ca.crt' },
     { name: 'ROUNDHOUSE_TOKEN_FILE', value: '/var/run/secrets/roundhouse/token' },
     { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(runtime)] ?? 'v2' },
@@ -91,4 +97,22 @@ function environment({ service, runtime, fileRoots }: Rendering, server: Contain
     { name: 'ROUNDHOUSE_PLACEMENT', value: 'replicate' },
     { name: 'ROUNDHOUSE_SECRETS_DIR', value: secretsDirectory },
   ];
+}
+
+const s3Variables: Readonly<Record<string, string>> = {
+  s3Endpoint: 'S3_ENDPOINT',
+  s3UseHttps: 'S3_USE_HTTPS',
+  s3Region: 'AWS_DEFAULT_REGION',
+  s3VerifySSL: 'S3_VERIFY_SSL',
+  s3UseVirtualBucket: 'S3_USER_VIRTUAL_BUCKET',
+  s3UseAccelerate: 'S3_USE_ACCELERATE',
+  s3UseAnonymousCredential: 'awsAnonymousCredential',
+  s3CABundle: 'AWS_CA_BUNDLE',
+};
+
+/** `credentials.s3` of the configuration in the names that storage clients read. */
+function settingsFrom(s3: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(s3Variables).flatMap(([key, variable]) => (s3[key] ? [[variable, s3[key]]] : [])),
+  );
 }

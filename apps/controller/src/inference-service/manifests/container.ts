@@ -1,4 +1,5 @@
-import { bytesOf, type Implementation, type RuntimeContainer } from '@roundhouse/crds';
+import { bytesOf, type Implementation, parseQuantity, type RuntimeContainer } from '@roundhouse/crds';
+import { fillTemplates, type TemplateData } from '../template.ts';
 
 /** A container of a Pod, with the fields that we touch. */
 export type Container = RuntimeContainer;
@@ -27,14 +28,25 @@ export function serverContainer(runtime: Container, implementation: Implementati
     args: [...(runtime.args ?? []), ...(implementation.args ?? [])],
     env: byKey('name', runtime.env, implementation.env),
     volumeMounts: byKey('mountPath', runtime.volumeMounts, own.volumeMounts),
-    resources: {
-      ...runtime.resources,
-      ...implementation.resources,
-      limits: { ...runtime.resources?.limits, ...implementation.resources?.limits },
-      requests: { ...runtime.resources?.requests, ...implementation.resources?.requests },
-    },
+    resources: mergedResources(runtime.resources, implementation.resources),
   };
   return fillTemplates(merged, metadata);
+}
+
+type Resources = NonNullable<Container['resources']>;
+
+/** The service's amounts over the runtime's; a limit that is set lower than what the runtime asks for lowers that too. */
+function mergedResources(runtime: Resources = {}, own: Resources = {}): Resources {
+  const limits = { ...runtime.limits, ...own.limits };
+  const asked = Object.entries(runtime.requests ?? {}).map(([name, amount]) => {
+    const limit = limits[name];
+    return [name, limit !== undefined && isMore(amount, limit) ? limit : amount];
+  });
+  return { ...runtime, ...own, limits, requests: { ...Object.fromEntries(asked), ...own.requests } };
+}
+
+function isMore(a: string | number, b: string | number): boolean {
+  return (parseQuantity(a)?.nanos ?? 0n) > (parseQuantity(b)?.nanos ?? 0n);
 }
 
 type Item = Readonly<Record<string, unknown>>;
@@ -51,28 +63,64 @@ function withVersion(image: string, version: string | undefined): string {
   return `${tag === null ? image : image.slice(0, tag.index)}:${version}`;
 }
 
-export type TemplateData = {
-  readonly name: string;
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
+/** Cores and memory that a container asks for and may take. */
+export type Amounts = {
+  readonly cpuRequest?: string | undefined;
+  readonly cpuLimit?: string | undefined;
+  readonly memoryRequest?: string | undefined;
+  readonly memoryLimit?: string | undefined;
 };
 
-/** KServe's templates in runtimes (`{{.Name}}`, `{{.Labels.key}}`), in strings only; other braces are left as they are. */
-function fillTemplates<T>(value: T, data: TemplateData): T {
-  if (typeof value === 'string') {
-    return value.replaceAll(
-      /\{\{\s*\.(Name|Namespace|Labels\.([\w-]+)|Annotations\.([\w-]+))\s*\}\}/g,
-      (_, field, label, note) => {
-        if (field === 'Name') return data.name;
-        if (field === 'Namespace') return data.namespace;
-        return (label === undefined ? data.annotations[note] : data.labels[label]) ?? '';
-      },
-    ) as T;
-  }
-  if (Array.isArray(value)) return value.map((item) => fillTemplates(item, data)) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillTemplates(item, data)])) as T;
+/** Namespaces with a quota take no container without requests and limits. What is given in any form is left as it is. */
+export function withResources(
+  container: Container,
+  { cpuRequest, cpuLimit, memoryRequest, memoryLimit }: Amounts,
+): Container {
+  const { requests = {}, limits = {} } = container.resources ?? {};
+  const missing = (name: string) => requests[name] === undefined && limits[name] === undefined;
+  const filled = (cpu: string | undefined, memory: string | undefined) => ({
+    ...(missing('cpu') && cpu ? { cpu } : {}),
+    ...(missing('memory') && memory ? { memory } : {}),
+  });
+  return {
+    ...container,
+    resources: {
+      ...container.resources,
+      limits: { ...filled(cpuLimit, memoryLimit), ...limits },
+      requests: { ...filled(cpuRequest, memoryRequest), ...requests },
+    },
+  };
+}
+
+/** What Pod Security's profile `restricted` asks of a container; each of it may be given otherwise. */
+export function restricted(container: Container): Container {
+  const given = container.securityContext as object | undefined;
+  return {
+    ...container,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...given,
+    },
+  };
+}
+
+type Port = { readonly name?: string; readonly containerPort?: number };
+
+const portsOf = ({ ports }: Container) => (Array.isArray(ports) ? (ports as readonly Port[]) : []);
+/** KServe's convention: its servers take gRPC there, and others name the port so. */
+const isGrpc = ({ name = '', containerPort }: Port) => containerPort === 9000 || /grpc|h2c/.test(name);
+
+/** Where the server takes HTTP: its first port that is not for gRPC. */
+export function httpPortOf(container: Container): number {
+  return portsOf(container).find((port) => !isGrpc(port))?.containerPort ?? 8080;
+}
+
+/** Where the server takes gRPC; undefined when it declares no such port. */
+export function grpcPortOf(container: Container): number | undefined {
+  return portsOf(container).find(isGrpc)?.containerPort;
 }
 
 const reserveShare = 0.1;

@@ -1,9 +1,9 @@
-import { serverContainerName, shardsMax } from '@roundhouse/crds';
+import { annotations, bytesOf, parseQuantity, shardsMax } from '@roundhouse/crds';
 import { agentContainer } from './agent.ts';
-import { byKey, type Container } from './container.ts';
+import { byKey, type Container, httpPortOf, restricted, withResources } from './container.ts';
 import { childMetadata } from './metadata.ts';
 import type { Rendering } from './rendering.ts';
-import { modelServer } from './server.ts';
+import { modelServer, serverIn } from './server.ts';
 
 /** Fields of a PodSpec that a predictor may carry. */
 const podFields = [
@@ -26,7 +26,8 @@ const fromRuntime = [
 
 /** The model servers of one service. The template never changes when models do, nor when shards appear. */
 export function deploymentFor(rendering: Rendering) {
-  const { names, service, predictor, runtime } = rendering;
+  const { names, service, predictor, autoscaling, config } = rendering;
+  const rollout = config.deploy.deploymentRolloutStrategy?.defaultRollout;
   const selector = { app: names.app(service.name) };
   const podMetadata = childMetadata(rendering);
   return {
@@ -39,41 +40,80 @@ export function deploymentFor(rendering: Rendering) {
       ownerReferences: [service.owner],
     },
     spec: {
-      replicas: predictor.minReplicas ?? 1,
+      // An autoscaler, or somebody, has them.
+      ...(autoscaling.elsewhere ? {} : { replicas: autoscaling.minReplicas }),
       selector: { matchLabels: selector },
       strategy: predictor.deploymentStrategy ?? {
         type: 'RollingUpdate',
-        rollingUpdate: { maxUnavailable: '25%', maxSurge: '25%' },
+        rollingUpdate: { maxUnavailable: '25%', maxSurge: '25%', ...rollout },
       },
       template: {
-        metadata: podMetadata,
-        spec: {
-          terminationGracePeriodSeconds: 30,
-          ...pick(runtime.spec, fromRuntime),
-          ...pick(predictor, podFields),
-          containers: containersFor(rendering),
-          volumes: byKey('name', runtime.spec.volumes, predictor.volumes, volumesFor(rendering)),
-        },
+        metadata: { ...podMetadata, annotations: { ...scraping(rendering), ...podMetadata.annotations } },
+        spec: podSpecFor(rendering),
       },
     },
   };
 }
 
+function podSpecFor(rendering: Rendering) {
+  const { predictor, runtime, config, service } = rendering;
+  const given = pick(predictor, podFields);
+  const initContainers = (given.initContainers ?? []) as readonly Container[];
+  const accelerator = service.annotations['serving.kserve.io/gke-accelerator'];
+  const gke = accelerator === undefined ? {} : { 'cloud.google.com/gke-accelerator': accelerator };
+  const nodeSelector = { ...runtime.spec.nodeSelector, ...gke, ...(given.nodeSelector as object | undefined) };
+  return {
+    terminationGracePeriodSeconds: 30,
+    // Neither server nor agent asks the API server anything, and thousands of Services would make as many variables.
+    automountServiceAccountToken: config.security.autoMountServiceAccountToken ?? false,
+    enableServiceLinks: false,
+    ...pick(runtime.spec, fromRuntime),
+    ...given,
+    ...(Object.keys(nodeSelector).length === 0 ? {} : { nodeSelector }),
+    ...(initContainers.length === 0 ? {} : { initContainers: initContainers.map(beside) }),
+    containers: containersFor(rendering),
+    volumes: byKey('name', runtime.spec.volumes, predictor.volumes, volumesFor(rendering)),
+  };
+}
+
+/** Where Prometheus finds the server, for those who ask: the port that the runtime names, or the server's own. */
+function scraping({ service, runtime, config }: Rendering): Readonly<Record<string, string>> {
+  const asked =
+    service.annotations['serving.kserve.io/enable-prometheus-scraping'] ??
+    String(config.metricsAggregator.enablePrometheusScraping ?? false);
+  if (asked !== 'true') return {};
+  const { annotations = {} } = runtime.spec;
+  return {
+    'prometheus.io/scrape': 'true',
+    'prometheus.io/port': annotations['prometheus.kserve.io/port'] ?? String(httpPortOf(serverIn(runtime))),
+    'prometheus.io/path': annotations['prometheus.kserve.io/path'] ?? '/metrics',
+  };
+}
+
+/** What containers that are neither server nor agent get when they ask for nothing. */
+const besideAmounts = { cpuRequest: '100m', cpuLimit: '1', memoryRequest: '128Mi', memoryLimit: '512Mi' };
+
+const beside = (container: Container) => restricted(withResources(container, besideAmounts));
+
 function containersFor(rendering: Rendering): Container[] {
-  const { service, predictor, runtime } = rendering;
+  const { service, predictor, resolved, runtime } = rendering;
   const server = modelServer(rendering);
-  const sidecars = byKey('name', runtime.spec.containers, predictor.containers) as Container[];
+  // Containers of one's own are the runtime already.
+  const own = resolved.format === 'custom' ? [] : predictor.containers;
+  const sidecars = byKey('name', runtime.spec.containers, own) as Container[];
   const environment = [{ name: 'INFERENCE_SERVICE_NAME', value: service.name }];
   return [
     server,
     ...sidecars
-      .filter(({ name }) => name !== serverContainerName)
+      .filter(({ name }) => name !== server.name)
+      .map(beside)
       .map((container) => ({ ...container, env: byKey('name', container.env, environment) })),
     agentContainer(rendering, server),
   ];
 }
 
-function volumesFor({ names, service, secrets }: Rendering) {
+function volumesFor(rendering: Rendering) {
+  const { names, service, storage } = rendering;
   const shards = Array.from({ length: shardsMax }, (_, shard) => ({
     configMap: {
       name: names.modelConfig(service.name, shard),
@@ -83,12 +123,27 @@ function volumesFor({ names, service, secrets }: Rendering) {
   }));
   const token = { audience: 'roundhouse-control', expirationSeconds: 3600, path: 'token' };
   return [
-    { name: 'model-dir', emptyDir: {} },
+    { name: 'model-dir', emptyDir: { sizeLimit: modelDiskFor(rendering) } },
     { name: 'model-config', projected: { sources: shards } },
     { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca', optional: true } },
     { name: 'roundhouse-token', projected: { sources: [{ serviceAccountToken: token }] } },
-    ...secrets.map((secretName) => ({ name: `secret-${secretName}`, secret: { secretName, optional: true } })),
+    ...storage.secrets.map((secretName) => ({ name: `secret-${secretName}`, secret: { secretName, optional: true } })),
   ];
+}
+
+const diskBytesMin = 16 * 2 ** 30;
+/** Artifacts are about as large as what they become; two versions of each, some paged out, and room for archives. */
+const diskPerMemory = 8;
+
+/** A bound for the node's sake. What the service says, or far more than models that fit the memory take. */
+function modelDiskFor(rendering: Rendering): string {
+  const asked = rendering.service.annotations[annotations.modelDisk];
+  if (asked !== undefined && parseQuantity(asked) !== undefined) return asked;
+  const bytes = Math.max(
+    diskBytesMin,
+    diskPerMemory * (bytesOf(modelServer(rendering).resources?.limits?.memory) ?? 0),
+  );
+  return `${Math.ceil(bytes / 2 ** 30)}Gi`;
 }
 
 function pick(from: object, fields: readonly string[]): Record<string, unknown> {

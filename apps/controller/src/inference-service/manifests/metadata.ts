@@ -1,5 +1,6 @@
 import type { Names, Predictor } from '@roundhouse/crds';
 import type { Runtime } from '../runtime.ts';
+import type { ServiceConfig } from '../service-config.ts';
 
 /** The parts of an InferenceService's metadata that its children carry. */
 export type ServiceIdentity = {
@@ -20,13 +21,13 @@ type OwnerReference = {
 };
 
 /** Annotations that KServe does not hand on to children. */
-const keptBack: ReadonlySet<string> = new Set([
+const keptBack: readonly string[] = [
   'autoscaling.knative.dev/min-scale',
   'autoscaling.knative.dev/max-scale',
   'internal.serving.kserve.io/storage-initializer-sourceuri',
   'kubectl.kubernetes.io/last-applied-configuration',
   'modelFormat',
-]);
+];
 
 /** Labels and annotations of the service's objects: the runtime's, the service's, the predictor's, then our own. */
 export function childMetadata(from: {
@@ -34,13 +35,17 @@ export function childMetadata(from: {
   readonly service: ServiceIdentity;
   readonly predictor: Predictor;
   readonly runtime: Runtime;
+  readonly config: ServiceConfig;
 }) {
-  const { names, service, predictor, runtime } = from;
-  const inherited = Object.entries(service.annotations).filter(([key]) => !keptBack.has(key));
+  const { names, service, predictor, runtime, config } = from;
+  const { serviceAnnotationDisallowedList, serviceLabelDisallowedList = [] } = config.inferenceService;
+  const withheld = serviceAnnotationDisallowedList ?? keptBack;
+  const inherited = Object.entries(service.annotations).filter(([key]) => !withheld.includes(key));
+  const labels = Object.entries(service.labels).filter(([key]) => !serviceLabelDisallowedList.includes(key));
   return {
     labels: {
       ...runtime.spec.labels,
-      ...service.labels,
+      ...Object.fromEntries(labels),
       ...predictor.labels,
       ...serviceLabels(names, service.name),
     },

@@ -1,5 +1,8 @@
 import type { Names, Predictor, ResolvedPredictor } from '@roundhouse/crds';
+import type { Installation } from '../../cluster.ts';
+import type { Autoscaling } from '../autoscaling.ts';
 import type { Runtime } from '../runtime.ts';
+import type { ServiceConfig } from '../service-config.ts';
 import type { ServiceIdentity } from './metadata.ts';
 
 /** All that the manifests of one service are made from. */
@@ -9,13 +12,19 @@ export type Rendering = {
   readonly predictor: Predictor;
   readonly resolved: ResolvedPredictor;
   readonly runtime: Runtime;
-  /** Secrets with storage credentials, by name. */
-  readonly secrets: readonly string[];
+  readonly autoscaling: Autoscaling;
+  /** Settings for all services. */
+  readonly config: ServiceConfig;
+  readonly storage: StorageAccess;
   /** Directories that `file://` artifacts may come from. */
   readonly fileRoots: readonly string[];
+  readonly installation: Installation;
 };
 
-/** What kind of server the runtime runs, by KServe's annotation or by its name. */
-export function serverType({ name, annotations }: Runtime): string {
-  return annotations['serving.kserve.io/server-type'] ?? name;
-}
+/** How the agent gets at artifacts. */
+export type StorageAccess = {
+  /** Secrets with credentials, by name; they are mounted, never read here. */
+  readonly secrets: readonly string[];
+  /** Settings of stores that annotations give, as environment variables. */
+  readonly env: Readonly<Record<string, string>>;
+};

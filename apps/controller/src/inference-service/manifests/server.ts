@@ -1,21 +1,33 @@
 import { serverContainerName } from '@roundhouse/crds';
+import { serverType } from '../runtime.ts';
 import { modelSubPath } from './agent.ts';
-import { byKey, type Container, modelMemoryBytes, serverContainer } from './container.ts';
-import { type Rendering, serverType } from './rendering.ts';
+import {
+  byKey,
+  type Container,
+  httpPortOf,
+  modelMemoryBytes,
+  restricted,
+  serverContainer,
+  withResources,
+} from './container.ts';
+import type { Rendering } from './rendering.ts';
+
+/** What KServe gives a custom server without resources. */
+const amountsDefault = { cpuRequest: '1', cpuLimit: '1', memoryRequest: '2Gi', memoryLimit: '2Gi' };
 
 /** The container that holds the models, complete but for what an API server adds. */
-export function modelServer({ service, predictor, resolved, runtime }: Rendering): Container {
-  const listed = runtime.spec.containers.find(({ name }) => name === serverContainerName) ?? {
-    name: serverContainerName,
-  };
-  const { labels, annotations } = service;
+export function modelServer({ service, predictor, resolved, runtime, config }: Rendering): Container {
+  const listed = serverIn(runtime);
+  const { name, namespace, annotations, owner } = service;
   const format = resolved.format === 'custom' ? '' : resolved.format.name;
-  const server = serverContainer(listed, resolved.implementation, {
-    name: service.name,
-    namespace: service.namespace,
-    labels: { ...labels, ...predictor.labels },
+  const labels = { ...labelsOf(serverType(runtime), format), ...service.labels, ...predictor.labels };
+  const merged = serverContainer(listed, resolved.implementation, {
+    fields: { Name: name, Namespace: namespace, UID: owner.uid },
+    labels,
     annotations: { modelFormat: format, ...annotations },
   });
+  const server = restricted(withResources(merged, { ...amountsDefault, ...config.inferenceService.resource }));
+  const port = httpPortOf(server);
   const explicit = explicitLoading(serverType(runtime));
   return {
     imagePullPolicy: 'IfNotPresent',
@@ -27,11 +39,30 @@ export function modelServer({ service, predictor, resolved, runtime }: Rendering
     ]),
     ports: server.ports ?? [{ name: 'http', containerPort: 8080, protocol: 'TCP' }],
     // Each second, since a pod is of no use before, and a loopback probe costs nothing.
-    readinessProbe: server.readinessProbe ?? { tcpSocket: { port: 8080 }, periodSeconds: 1, failureThreshold: 3 },
+    readinessProbe: server.readinessProbe ?? { tcpSocket: { port }, periodSeconds: 1, failureThreshold: 3 },
     // The kubelet would stop both containers at once: the server stays until its requests are done.
     lifecycle: server.lifecycle ?? { preStop: { httpGet: { path: '/drain', port: 9082 } } },
   };
 }
+
+/** The container of a runtime that serves models: the one of KServe's name, or the first of somebody's own. */
+export function serverIn({ spec }: Rendering['runtime']): Container {
+  const { containers } = spec;
+  return containers.find(({ name }) => name === serverContainerName) ?? containers[0] ?? { name: serverContainerName };
+}
+
+/** Labels that KServe's runtimes read in their templates. */
+function labelsOf(type: string, format: string): Readonly<Record<string, string>> {
+  const modelClass = type === 'mlserver' ? modelClasses[format] : undefined;
+  return modelClass === undefined ? {} : { modelClass };
+}
+
+const modelClasses: Readonly<Record<string, string>> = {
+  sklearn: 'mlserver_sklearn.SKLearnModel',
+  xgboost: 'mlserver_xgboost.XGBoostModel',
+  lightgbm: 'mlserver_lightgbm.LightGBMModel',
+  mlflow: 'mlserver_mlflow.MLflowRuntime',
+};
 
 /** Bytes for models on each replica; undefined without a memory limit. */
 export function capacityBytesOf(rendering: Rendering): number | undefined {

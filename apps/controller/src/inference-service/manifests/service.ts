@@ -1,9 +1,12 @@
+import { grpcPortOf } from './container.ts';
 import { childMetadata } from './metadata.ts';
 import type { Rendering } from './rendering.ts';
+import { modelServer } from './server.ts';
 
 /** The Service by which clients in the cluster reach the agents of all replicas. */
 export function serviceFor(rendering: Rendering) {
-  const { names, service } = rendering;
+  const { names, service, config } = rendering;
+  const grpcPort = grpcPortOf(modelServer(rendering));
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -15,8 +18,15 @@ export function serviceFor(rendering: Rendering) {
     },
     spec: {
       type: 'ClusterIP',
+      ...(config.service.serviceClusterIPNone === true ? { clusterIP: 'None' } : {}),
       selector: { app: names.app(service.name) },
-      ports: [{ name: 'http', protocol: 'TCP', port: 80, targetPort: 9081 }],
+      // The agent takes HTTP/1.1 and HTTP/2 on one port; meshes and gateways want to know which is meant.
+      ports: [
+        { name: 'http', protocol: 'TCP', port: 80, targetPort: 9081, appProtocol: 'http' },
+        ...(grpcPort === undefined
+          ? []
+          : [{ name: 'grpc', protocol: 'TCP', port: grpcPort, targetPort: 9081, appProtocol: 'kubernetes.io/h2c' }]),
+      ],
     },
   };
 }

@@ -25,7 +25,7 @@ const { values } = parseArgs({
 // Holds the process: what a target waits for may not.
 setInterval(() => {}, 60_000);
 const targets = await targetsNamed(values.name ?? '');
-(await groupNamed(values.name!.split('/')[0]!)).prepare?.();
+await (await groupNamed(values.name!.split('/')[0]!)).prepare?.();
 
 if (values.replay !== undefined) {
   const input = new Uint8Array(readFileSync(values.replay));

@@ -20,6 +20,6 @@ export type TargetGroup = {
   /** What it takes besides Node.js; such a group does not run with the tests. */
   readonly needs?: string;
   /** Brings that, before the first input. */
-  prepare?(): void;
+  prepare?(): void | Promise<void>;
   readonly targets: readonly Target[];
 };

@@ -13,6 +13,6 @@ const target = (name: 'httptools' | 'h11'): Target => ({
 export const group: TargetGroup = {
   summary: "what goes on to a model server, against uvicorn's parsers",
   needs: 'Python 3 with pip',
-  prepare: python,
+  prepare: () => void python(),
   targets: [target('httptools'), target('h11')],
 };

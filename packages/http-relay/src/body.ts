@@ -23,7 +23,8 @@ const states = {
   broken: 9,
 } as const;
 
-const emptyLine = Buffer.from('\r\n');
+/** What ends a trailer section. */
+export const emptyLine = Buffer.from('\r\n');
 const fields = new Fields();
 
 /**

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Body } from './body.ts';
+import { Body, emptyLine } from './body.ts';
 import { giveBox, takeBox } from './boxes.ts';
 import { LF, startsWith } from './bytes.ts';
 import type { ClientSocket } from './client-socket.ts';
@@ -351,7 +351,8 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
         this.#pass(from === 0 && at === bytes.length ? bytes : bytes.subarray(from, at));
     }
     if (this.#body.done && this.#body.tail !== undefined) {
-      this.#pass(this.#body.tail);
+      // Without trailers: Triton takes those of a request for the next one. RFC 9110 6.5.1 lets a relay discard them.
+      this.#pass(emptyLine);
       this.#body.tail = undefined;
     }
     return at;

@@ -179,7 +179,7 @@ describe('a relay', () => {
     expect(answer).toMatch(/^HTTP\/1.1 413.*connection: close\r\n.*enough$/s);
   });
 
-  it('passes chunks and trailers both ways, and drops extensions and dangerous trailers', async () => {
+  it('passes chunks both ways and trailers of answers, and drops extensions and what would be dangerous', async () => {
     const upstream = await rig.http(async (req, res) => {
       const body = await bodyOf(req);
       res.writeHead(200, { trailer: 'x-sum' });
@@ -192,7 +192,7 @@ describe('a relay', () => {
     const body = '3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-One: 1\r\nContent-Length: 3\r\n\r\n';
     const answer = await rig.exchange(port, post(path, ['Transfer-Encoding: chunked', ...closing], body));
 
-    expect(answer).toContain('abcde ["X-One","1"]');
+    expect(answer).toContain('abcde []');
     expect(answer).toMatch(/\r\n0\r\nx-sum: 7\r\n\r\n$/);
   });
 

@@ -125,7 +125,7 @@ function volumesFor(rendering: Rendering) {
   return [
     { name: 'model-dir', emptyDir: { sizeLimit: modelDiskFor(rendering) } },
     { name: 'model-config', projected: { sources: shards } },
-    { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca', optional: true } },
+    { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca' } },
     { name: 'roundhouse-token', projected: { sources: [{ serviceAccountToken: token }] } },
     ...storage.secrets.map((secretName) => ({ name: `secret-${secretName}`, secret: { secretName, optional: true } })),
   ];

@@ -2,6 +2,7 @@ import { annotations, bytesOf, parseQuantity, shardsMax } from '@roundhouse/crds
 import { agentContainer } from './agent.ts';
 import { byKey, type Container, httpPortOf, restricted, withResources } from './container.ts';
 import { childMetadata } from './metadata.ts';
+import { releaseMarks } from './release.ts';
 import type { Rendering } from './rendering.ts';
 import { modelServer, serverIn } from './server.ts';
 
@@ -35,6 +36,7 @@ export function deploymentFor(rendering: Rendering) {
     kind: 'Deployment',
     metadata: {
       ...podMetadata,
+      annotations: { ...podMetadata.annotations, ...releaseMarks(rendering) },
       name: names.predictor(service.name),
       namespace: service.namespace,
       ownerReferences: [service.owner],

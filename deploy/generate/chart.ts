@@ -103,7 +103,7 @@ function permissionsPage(needs: readonly Need[]): string {
     ]),
     '## While installing and removing',
     '',
-    'A Job before each upgrade may read, create and update the CRDs of Roundhouse (`crds.upgrade: false` leaves it out). A Job before',
+    'A Job before each upgrade may create and change the CRDs of Roundhouse (`crds.upgrade: false` leaves it out). A Job before',
     'the chart is removed stops the controller and takes its finalizer off all TrainedModels. Both have ServiceAccounts of their own',
     'that exist for as long as the Job.',
     '',

@@ -10,13 +10,26 @@ export function controllerNeeds(names: Names = namesFor()): readonly Need[] {
   return [
     ...serviceNeeds(names),
     ...modelNeeds(names),
-    served(resources.configMaps, [...follow, 'create', 'update', 'patch'], 'the models of a service, for its agents'),
+    served(
+      resources.configMaps,
+      [...follow, 'get', 'create', 'patch', 'delete'],
+      'the models of a service, for its agents',
+    ),
     served({ group: '', resource: 'events' }, ['create', 'patch'], 'what happened to services and models'),
+    ...exposureNeeds,
     ...doorNeeds,
     ...certificateNeeds,
     ...leaseNeeds,
   ];
 }
+
+/** The settings for all services, and the one object by which requests come in that they ask for. */
+const exposed = { scope: 'own', verbs: ['get', 'create', 'update', 'delete'] } as const;
+const exposureNeeds: readonly Need[] = [
+  { scope: 'own', group: '', resource: 'configmaps', verbs: follow, why: 'the settings for all services' },
+  { ...exposed, group: resources.ingresses.group, resource: 'ingresses', why: 'the way in, as the settings ask' },
+  { ...exposed, group: resources.httpRoutes.group, resource: 'httproutes', why: 'the way in, as the settings ask' },
+];
 
 /** Who may connect to the control stream: whose token it is, and to which Deployment its pod belongs. */
 const doorNeeds: readonly Need[] = [

@@ -2,8 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
-import { customResourceDefinitions } from '@roundhouse/crds';
-import { createApi, type KubeObject, kubeconfigFor, openStore, serveApi } from '@roundhouse/local-cluster';
+import { createApi, kubeconfigFor, openStore, serveApi } from '@roundhouse/local-cluster';
 import { afterEach, describe, expect, it } from 'vitest';
 import { resources } from '../cluster.ts';
 import { parseConfig } from '../config.ts';
@@ -14,7 +13,6 @@ import { runSetup } from './setup.ts';
 
 const deps = { clock: systemClock, random: systemRandom };
 const forever = new AbortController().signal;
-const definitions = { group: 'apiextensions.k8s.io', version: 'v1', resource: 'customresourcedefinitions' };
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -39,30 +37,6 @@ async function start() {
   };
   return { api, run };
 }
-
-describe('apply-crds', () => {
-  it('creates what is missing, brings the rest up to date, and changes nothing the second time', async () => {
-    const { api, run } = await start();
-    const [wanted] = customResourceDefinitions();
-    if (wanted === undefined) throw new Error('there are no definitions');
-    const versions = wanted.spec.versions.map((version) => ({ ...version, additionalPrinterColumns: [] }));
-    const metadata = { ...wanted.metadata, annotations: { theirs: 'kept' } };
-    api.create(definitions, { ...wanted, metadata, spec: { ...wanted.spec, versions } } as unknown as KubeObject);
-    await run('apply-crds');
-    const first = api.list(definitions).items;
-    await run('apply-crds');
-    const second = api.list(definitions).items;
-
-    expect(first).toHaveLength(4);
-    expect(first.find((crd) => crd.metadata.name === wanted.metadata.name)).toMatchObject({
-      metadata: { annotations: { theirs: 'kept' } },
-      spec: { versions: [{ additionalPrinterColumns: wanted.spec.versions[0]?.additionalPrinterColumns }] },
-    });
-    expect(second.map(({ metadata }) => metadata.resourceVersion)).toEqual(
-      first.map(({ metadata }) => metadata.resourceVersion),
-    );
-  });
-});
 
 describe('release-models', () => {
   it('stops the controller, then takes its finalizer off the models and leaves those of others', async () => {

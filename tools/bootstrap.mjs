@@ -19,6 +19,7 @@ const commands = {
   bench: { build: true, run: () => node(['bench/main.ts', ...args]) },
   fuzz: { build: false, run: () => node(['fuzz/main.ts', ...args]) },
   e2e: { build: true, run: () => node(['e2e/run.ts', ...args]) },
+  'e2e:api': { build: true, run: () => node(['e2e/api.ts', ...args]) },
   test: {
     build: true,
     run: () => run(join(root, 'node_modules/.bin/turbo'), ['run', 'lint', 'typecheck', 'test', ...args]),

@@ -4,7 +4,7 @@ import type { World } from './world.ts';
 export type Traffic = ReadonlyMap<string, number>;
 
 const watched =
-  /^(trainedmodels|inferenceservices|servingruntimes|clusterservingruntimes|configmaps|events|deployments|services|secrets|leases)$/;
+  /^(trainedmodels|inferenceservices|servingruntimes|clusterservingruntimes|configmaps|events|deployments|leases)$/;
 
 /**
  * What the API server has counted so far, without health checks and the like. A verb is one of the API server's: POST, PUT, PATCH,

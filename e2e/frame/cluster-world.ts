@@ -16,7 +16,7 @@ export async function openClusterWorld(): Promise<World> {
     artifact: (name, value, delayMs = 0) => `${artifactsUrl}/${value}/after-${delayMs}/${name}/model.json`,
     kill: (namespace, podPrefix, container) => killContainer(kubectl, installed, namespace, podPrefix, container),
     async close() {
-      await kubectl(['delete', 'inferenceservices,trainedmodels', '--all', '--timeout=60s']);
+      await kubectl(['delete', 'inferenceservices,trainedmodels', '--all', '--timeout=200s']);
       await kubectl(['wait', '--for=delete', 'pods', '--all', '--timeout=60s']).catch(() => {});
     },
   };
@@ -51,7 +51,10 @@ export function testObjects({ image }: { readonly image: string }): readonly obj
     name: 'artifacts',
     image,
     command: ['/nodejs/bin/node', '/srv/server.mjs'],
-    env: [{ name: 'MODEL', value: constantModel(123_456) }],
+    env: [
+      { name: 'MODEL', value: constantModel(123_456) },
+      { name: 'PORT', value: '8080' },
+    ],
     ports: [{ name: 'http', containerPort: 8080 }],
     readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
     volumeMounts: [{ name: 'code', mountPath: '/srv' }],
@@ -98,7 +101,7 @@ createServer((request, response) => {
   const head = { 'content-length': String(content.length), etag: '"' + value + '"' };
   const end = () => response.writeHead(value === undefined ? 404 : 200, head).end(request.method === 'HEAD' ? '' : content);
   setTimeout(end, request.method === 'HEAD' ? 0 : Number(delay ?? 0));
-}).listen(8080);
+}).listen(Number(process.env.PORT));
 process.on('SIGTERM', () => process.exit(0));
 `;
 

@@ -44,6 +44,9 @@ export async function buildImages(registry: string, tag: string): Promise<void> 
   );
 }
 
+/** The same after a removal, so that the address that a run knows stays good. */
+const routerPort = 31_380;
+
 export type ChartOptions = {
   readonly kubeconfig: string;
   readonly registry: string;
@@ -59,6 +62,7 @@ export async function installChart(options: ChartOptions): Promise<void> {
     `image.registry=${registry}`,
     `image.tag=${tag}`,
     'router.service.type=NodePort',
+    `router.service.nodePort=${routerPort}`,
     'modelServer.resources.requests.cpu=50m',
     'modelServer.resources.requests.memory=256Mi',
     ...set,

@@ -19,6 +19,8 @@ const commands = {
   bench: { build: true, run: () => node(['bench/main.ts', ...args]) },
   fuzz: { build: false, run: () => node(['fuzz/main.ts', ...args]) },
   interop: { build: true, run: () => node(['interop/main.ts', ...args]) },
+  e2e: { build: true, run: () => node(['e2e/run.ts', ...args]) },
+  'e2e:api': { build: true, run: () => node(['e2e/api.ts', ...args]) },
   test: {
     build: true,
     run: () => run(join(root, 'node_modules/.bin/turbo'), ['run', 'lint', 'typecheck', 'test', ...args]),
@@ -86,7 +88,9 @@ function dependencyFiles() {
   const workspaces = ['packages', 'apps'].flatMap((dir) =>
     readdirSync(join(root, dir)).map((name) => `${dir}/${name}`),
   );
-  const manifests = [...workspaces, 'e2e', 'bench', 'fuzz', 'interop', '.'].map((dir) => `${dir}/package.json`);
+  const manifests = [...workspaces, 'e2e', 'bench', 'deploy', 'fuzz', 'interop', '.'].map(
+    (dir) => `${dir}/package.json`,
+  );
   return ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests.filter((file) => existsSync(join(root, file)))];
 }
 

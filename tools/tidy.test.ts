@@ -6,11 +6,11 @@ import { describe, expect, it } from 'vitest';
 /** Our rules as a test: a rule without a check fades. Each finding names the file, the line and the way out. */
 
 const root = join(import.meta.dirname, '..');
-const roots = ['packages', 'apps', 'e2e', 'bench', 'fuzz', 'interop', 'tools'];
+const roots = ['packages', 'apps', 'e2e', 'bench', 'deploy', 'fuzz', 'interop', 'tools'];
 const files = roots.flatMap((directory) => walk(join(root, directory))).map((path) => relative(root, path));
 const isTest = (file: string) => /\.(test|contract|e2e)\.ts$|\/(contract|scenarios|testing)\/|vitest/.test(file);
 const isMain = (file: string) => /^apps\/[^/]+\/src\/(main|worker|probe)\.ts$/.test(file);
-const isTool = (file: string) => /^(tools|bench|e2e|fuzz|interop)\//.test(file);
+const isTool = (file: string) => /^(tools|bench|deploy|e2e|fuzz|interop)\//.test(file);
 const sources = files.filter((file) => /^(packages|apps)\/[^/]+\/src\//.test(file) && !isTest(file));
 
 type Rule = {

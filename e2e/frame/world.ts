@@ -1,13 +1,11 @@
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { clusterRequests, constantModel, type Stack, startStack } from '@roundhouse/testkit';
+import type { ClusterRequests } from '@roundhouse/testkit';
 import { request } from 'undici';
-import { kubectlPath } from '../../tools/kubectl.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
+
+/** Where scenarios run: on an embedded cluster of this machine, or on a real one with the chart installed. */
+export const target = (process.env.E2E_TARGET ?? 'local') as 'local' | 'kubeconfig' | 'kind';
 
 export type Prediction = {
   readonly status: number;
@@ -17,60 +15,23 @@ export type Prediction = {
   readonly value: number | undefined;
 };
 
-/** A running stack with a folder of models, a kubectl, and the requests that scenarios make. */
+/** A running stack with models to serve, a kubectl, and the requests that scenarios make. */
 export type World = {
-  readonly stack: Stack;
-  readonly api: ReturnType<typeof clusterRequests>;
+  readonly routerUrl: string;
+  readonly api: ClusterRequests;
   /** Runs kubectl; `input` goes to standard input. Rejects with its standard error in the message. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** Applies manifests given as objects, with the real kubectl. */
   apply(...objects: readonly unknown[]): Promise<string>;
-  /** Writes a model that answers `value`, and returns its `file://` URI. */
-  artifact(name: string, value: number): string;
+  /** The URI of an artifact that answers `value`; of one that takes `delayMs` to come; of one that is broken. */
+  artifact(name: string, value: number | 'corrupt', delayMs?: number): string;
   predict(service: string, model: string, options?: { protocol?: 'v1' | 'v2'; prefix?: boolean }): Promise<Prediction>;
   /** The Ready condition of a model: `True`, or the reason why not. */
   readiness(model: string): Promise<string>;
+  /** Kills a container as a crash would; resolves once another one runs in its place. Of several pods it takes the first. */
+  kill(namespace: string, podPrefix: string, container: string): Promise<{ untilBack(): Promise<void> }>;
   close(): Promise<void>;
 };
-
-export type WorldOptions = { readonly env?: Readonly<Record<string, string>>; readonly dataDirectory?: string };
-
-export async function openWorld({ env, dataDirectory }: WorldOptions = {}): Promise<World> {
-  const models = mkdtempSync(join(tmpdir(), 'roundhouse-models-'));
-  const [kubectl, stack] = await Promise.all([
-    kubectlPath(),
-    startStack({
-      checkout,
-      args: ['--no-examples', '--file-root', models],
-      ...(env && { env: { ...process.env, ...env } }),
-      ...(dataDirectory && { dataDirectory }),
-    }),
-  ]);
-  const api = clusterRequests(stack);
-  const run = kubectlRunner(kubectl, stack.kubeconfig);
-  return {
-    stack,
-    api,
-    kubectl: run,
-    apply: (...objects) => run(['apply', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n---\n')),
-    artifact(name, value) {
-      mkdirSync(join(models, name), { recursive: true });
-      writeFileSync(join(models, name, 'model.json'), constantModel(value));
-      return `file://${join(models, name)}`;
-    },
-    predict: (service, model, options) => predict(stack.routerUrl, service, model, options),
-    async readiness(model) {
-      const path = `/apis/serving.kserve.io/v1alpha1/namespaces/default/trainedmodels/${model}`;
-      const { status } = await api.get<{ status?: { conditions?: readonly Condition[] } }>(path);
-      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-      return ready?.status === 'True' ? 'True' : (ready?.reason ?? 'unknown');
-    },
-    async close() {
-      await stack.stop();
-      rmSync(models, { recursive: true, force: true });
-    },
-  };
-}
 
 export type Condition = {
   readonly type: string;
@@ -79,16 +40,22 @@ export type Condition = {
   readonly message?: string;
 };
 
-function kubectlRunner(file: string, kubeconfig: string): World['kubectl'] {
-  return async (args, input) => {
-    const running = promisify(execFile)(file, [...args], {
-      env: { ...process.env, KUBECONFIG: kubeconfig },
-      maxBuffer: 64 * 2 ** 20,
-    });
-    running.child.stdin?.on('error', () => {}); // it may end before it reads what it does not need
-    running.child.stdin?.end(input ?? '');
-    const { stdout } = await running;
-    return stdout;
+/** What all worlds do alike, given a kubectl, requests and the router. */
+export function actions(kubectl: World['kubectl'], api: ClusterRequests, routerUrl: string) {
+  return {
+    routerUrl,
+    api,
+    kubectl,
+    apply: (...objects: readonly unknown[]) =>
+      kubectl(['apply', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n---\n')),
+    predict: (...[service, model, options]: Parameters<World['predict']>) =>
+      predict(routerUrl, service, model, options),
+    async readiness(model: string) {
+      const path = `/apis/serving.kserve.io/v1alpha1/namespaces/default/trainedmodels/${model}`;
+      const { status } = await api.get<{ status?: { conditions?: readonly Condition[] } }>(path);
+      const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+      return ready?.status === 'True' ? 'True' : (ready?.reason ?? 'unknown');
+    },
   };
 }
 

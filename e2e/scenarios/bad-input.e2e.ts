@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { aModel, aService, type LoadTarget, startLoad } from '@roundhouse/testkit';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Condition, openWorld, until, type World } from '../frame/world.ts';
+import { openWorld } from '../frame/open-world.ts';
+import { type Condition, until, type World } from '../frame/world.ts';
 
 /** Mistakes: refused at once where that can be known, else told truthfully, and never to the harm of other models. */
 
@@ -77,7 +76,7 @@ describe('bad input', () => {
     ],
     [
       'a corrupt artifact',
-      () => [aModel('corrupt', 'fleet', corrupt())],
+      () => [aModel('corrupt', 'fleet', world.artifact('corrupt', 'corrupt'))],
       'corrupt',
       /Load|Invalid/,
       /corrupt|JSON|parse|model/i,
@@ -85,7 +84,7 @@ describe('bad input', () => {
   ])(
     '%s: not Ready, with a reason, a message and an Event, while others answer',
     async (_, objects, name, reason, message) => {
-      const load = startLoad(world.stack.routerUrl, () => targets, 2);
+      const load = startLoad(world.routerUrl, () => targets, 2);
       await world.apply(...objects());
       await until(`a reason for ${name}`, async () => {
         const condition = await readyCondition(name);
@@ -147,7 +146,7 @@ describe('bad input', () => {
 
   it('unknown models and hosts are a 404 in the protocol’s form, malformed JSON a 400, the repository API a 404', async () => {
     const ask = async (path: string, headers: Record<string, string>, body?: string) => {
-      const response = await request(`${world.stack.routerUrl}${path}`, {
+      const response = await request(`${world.routerUrl}${path}`, {
         method: 'POST',
         headers,
         body: body ?? '{}',
@@ -174,12 +173,6 @@ describe('bad input', () => {
     expect(await ask('/v2/repository/models/good/unload', { host, ...json })).toMatchObject({ status: 404 });
     expect(await world.predict('fleet', 'good')).toMatchObject({ status: 200, value: 7 });
   });
-
-  function corrupt(): string {
-    const uri = world.artifact('corrupt', 1);
-    writeFileSync(`${fileURLToPath(uri)}/model.json`, '{"learner": {"gradient');
-    return uri;
-  }
 
   async function readyCondition(name: string): Promise<Condition | undefined> {
     const path = `/apis/serving.kserve.io/v1alpha1/namespaces/default/trainedmodels/${name}`;

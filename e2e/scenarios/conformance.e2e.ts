@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { aModel, aService } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkout, openWorld, until, type World } from '../frame/world.ts';
+import { type LocalWorld, openLocalWorld } from '../frame/local-world.ts';
+import { checkout, until } from '../frame/world.ts';
 
 /** What clients may rely on, held against the whole way: router, agent, model server. */
 
@@ -17,10 +18,10 @@ const models = [
 type Report = { failed: number; rules: { id: string; outcome: string; problem?: string }[] };
 
 describe('the protocols, through router and agent', () => {
-  let world: World;
+  let world: LocalWorld;
 
   beforeAll(async () => {
-    world = await openWorld();
+    world = await openLocalWorld();
     await world.apply(aService('fleet'));
     const uri = (name: string) => `file://${join(checkout, 'examples/models', name)}`;
     await world.apply(...models.map(([name, framework]) => aModel(name, 'fleet', uri(name), '1Mi', framework)));

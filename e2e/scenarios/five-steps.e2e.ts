@@ -1,8 +1,8 @@
 import { aModel, aService, startLoad } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ArtifactServer, startArtifactServer } from '../frame/artifact-server.ts';
 import { predictGrpc } from '../frame/grpc.ts';
-import { openWorld, until, type World } from '../frame/world.ts';
+import { openWorld } from '../frame/open-world.ts';
+import { until, type World } from '../frame/world.ts';
 
 /** What Roundhouse is for, told in five steps with a real kubectl and plain HTTP. */
 
@@ -12,15 +12,11 @@ const replicaCount = (world: World) =>
 
 describe('five steps', () => {
   let world: World;
-  let artifacts: ArtifactServer;
 
   beforeAll(async () => {
-    [world, artifacts] = await Promise.all([openWorld(), startArtifactServer()]);
+    world = await openWorld();
   });
-  afterAll(async () => {
-    await world?.close();
-    await artifacts?.close();
-  });
+  afterAll(() => world?.close());
 
   it('1: a shared service starts without a model', async () => {
     await world.apply(aService('fleet'));
@@ -31,7 +27,7 @@ describe('five steps', () => {
   });
 
   it('2: twenty models that each take a second to come are loaded in parallel, in under 3 s', async () => {
-    const models = numbers(20).map((n) => aModel(`slow-${n}`, 'fleet', artifacts.uri(n, 1_000)));
+    const models = numbers(20).map((n) => aModel(`slow-${n}`, 'fleet', world.artifact(`slow-${n}`, n, 1_000)));
     await world.apply(...models);
     const began = performance.now();
     await until('all twenty are Ready', async () =>
@@ -55,13 +51,13 @@ describe('five steps', () => {
   });
 
   it('3, over gRPC: each answers by its name under the shared authority, and unknown ones are NOT_FOUND', async () => {
-    for (const n of numbers(20)) expect(await predictGrpc(world.stack.routerUrl, host, `slow-${n}`)).toBe(n);
-    await expect(predictGrpc(world.stack.routerUrl, host, 'nobody')).rejects.toMatchObject({ code: 5 });
+    for (const n of numbers(20)) expect(await predictGrpc(world.routerUrl, host, `slow-${n}`)).toBe(n);
+    await expect(predictGrpc(world.routerUrl, host, 'nobody')).rejects.toMatchObject({ code: 5 });
   });
 
   it('4: models come and go while the others answer', async () => {
     const load = startLoad(
-      world.stack.routerUrl,
+      world.routerUrl,
       () => numbers(20).map((n) => ({ model: `slow-${n}`, host, expected: n })),
       4,
     );
@@ -82,7 +78,7 @@ describe('five steps', () => {
 
   it('5: two replicas, then three, under load, each taking requests only for what it has loaded', async () => {
     const load = startLoad(
-      world.stack.routerUrl,
+      world.routerUrl,
       () => numbers(20).map((n) => ({ model: `slow-${n}`, host, expected: n })),
       4,
     );

@@ -1,6 +1,7 @@
 import { aModel, aService } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openWorld, until, type World } from '../frame/world.ts';
+import { openWorld } from '../frame/open-world.ts';
+import { until, type World } from '../frame/world.ts';
 
 /** An InferenceService with a model of its own, as single-model manifests of KServe have it. */
 describe('a service with a model of its own', () => {

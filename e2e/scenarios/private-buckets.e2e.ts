@@ -8,7 +8,8 @@ import {
   startFakeS3,
 } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openWorld, type World } from '../frame/world.ts';
+import { openLocalWorld } from '../frame/local-world.ts';
+import type { World } from '../frame/world.ts';
 
 /**
  * Private buckets by KServe's conventions, as in its own sample: what opens S3 lies in a Secret with settings in its annotations,
@@ -23,7 +24,7 @@ describe('private buckets', () => {
   let gcs: FakeGcs;
 
   beforeAll(async () => {
-    [world, s3, gcs] = await Promise.all([openWorld(), startFakeS3(), startFakeGcs()]);
+    [world, s3, gcs] = await Promise.all([openLocalWorld(), startFakeS3(), startFakeGcs()]);
     s3.buckets.set('private', new Map([1, 2].map((value) => [`m${value}/model.json`, model(value)])));
     gcs.buckets.set('private', new Map([3, 4].map((value) => [`m${value}/model.json`, model(value)])));
     await world.apply(s3Secret(s3.keys.secretAccessKey), gcsSecret('{}'), {

@@ -1,6 +1,7 @@
-import { aModel, aService, pidOf, startLoad } from '@roundhouse/testkit';
+import { aModel, aService, startLoad } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openWorld, until, type World } from '../frame/world.ts';
+import { openWorld } from '../frame/open-world.ts';
+import { target, until, type World } from '../frame/world.ts';
 
 /** Each part is killed under load, as a crash would; everything comes back without a hand's help. */
 
@@ -9,6 +10,9 @@ const models = Array.from({ length: 10 }, (_, n) => ({
   host: 'fleet-default.example.com',
   expected: n,
 }));
+
+/** Without a router on this machine connections are refused; on a cluster another one is there, which its Service has to find out. */
+const outageMsMax = target === 'local' ? 1_000 : 5_000;
 
 /** Connections of the load: at most so many requests are in flight in a process when it dies. */
 const connections = 4;
@@ -31,12 +35,9 @@ describe('kill -9', () => {
     ['the agent', 'default', 'fleet-predictor', 'agent', connections],
     ['the controller', 'roundhouse-system', 'roundhouse-controller', 'controller', 0],
   ])('%s: only requests in flight in it may fail', async (_, namespace, pod, container, inFlightMax) => {
-    const load = startLoad(world.stack.routerUrl, () => models, connections, 2);
-    const pid = await kill(world, namespace, pod, container);
-    await until('it runs again', async () => {
-      const now = await pidOf(world.api, namespace, pod, container);
-      return now !== undefined && now !== pid;
-    });
+    const load = startLoad(world.routerUrl, () => models, connections, 2);
+    const { untilBack } = await world.kill(namespace, pod, container);
+    await untilBack();
     await allAnswer(world);
     const { failures, wrong, answered } = await load.stop();
 
@@ -46,28 +47,22 @@ describe('kill -9', () => {
     await stillTakesChanges(world);
   });
 
-  it('the router: requests in flight fail, then connections are refused for less than a second', async () => {
-    const load = startLoad(world.stack.routerUrl, () => models, connections, 2);
-    await kill(world, 'roundhouse-system', 'roundhouse-router', 'router');
+  it('the router: requests in flight fail, then connections are refused for a moment', async () => {
+    const load = startLoad(world.routerUrl, () => models, connections, 2);
+    const { untilBack } = await world.kill('roundhouse-system', 'roundhouse-router', 'router');
     const killedAt = performance.now();
     await allAnswer(world);
+    await untilBack();
     const { failures, wrong } = await load.stop();
     const inFlight = failures.filter(({ first }) => first);
     const lastFailure = Math.max(killedAt, ...failures.map(({ atMs }) => atMs));
 
     expect(wrong).toEqual([]);
     expect(inFlight.length, JSON.stringify(inFlight.slice(0, 10))).toBeLessThanOrEqual(connections);
-    expect(lastFailure - killedAt).toBeLessThan(1_000);
+    expect(lastFailure - killedAt).toBeLessThan(outageMsMax);
     await stillTakesChanges(world);
   });
 });
-
-async function kill(world: World, namespace: string, pod: string, container: string): Promise<number> {
-  const pid = await pidOf(world.api, namespace, pod, container);
-  if (pid === undefined) throw new Error(`${container} of ${pod} does not run`);
-  process.kill(pid, 'SIGKILL');
-  return pid;
-}
 
 async function allAnswer(world: World): Promise<void> {
   for (const { model, expected } of models) {

@@ -11,20 +11,21 @@ import {
   tarOf,
 } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Condition, openWorld, until, type World } from '../frame/world.ts';
+import { type LocalWorld, openLocalWorld } from '../frame/local-world.ts';
+import { type Condition, until } from '../frame/world.ts';
 
 /** Artifacts from each kind of store, with credentials given by KServe's conventions, right and wrong. */
 
 const model = (value: number) => Buffer.from(constantModel(value));
 
 describe('storage', () => {
-  let world: World;
+  let world: LocalWorld;
   let s3: FakeS3;
   let gcs: FakeGcs;
   let web: FakeHttpStore;
 
   beforeAll(async () => {
-    [world, s3, gcs, web] = await Promise.all([openWorld(), startFakeS3(), startFakeGcs(), startFakeHttpStore()]);
+    [world, s3, gcs, web] = await Promise.all([openLocalWorld(), startFakeS3(), startFakeGcs(), startFakeHttpStore()]);
     s3.buckets.set('models', new Map([['one/model.json', model(1)]]));
     gcs.buckets.set('models', new Map([['two/model.json', model(2)]]));
     gcs.open.add('models');

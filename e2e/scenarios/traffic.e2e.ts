@@ -1,7 +1,8 @@
 import { aModel, aService } from '@roundhouse/testkit';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Condition, openWorld, until, type World } from '../frame/world.ts';
+import { openWorld } from '../frame/open-world.ts';
+import { type Condition, until, type World } from '../frame/world.ts';
 
 /** What a service says of its requests reaches the routers, and takes effect without a restart of anything. */
 
@@ -18,7 +19,7 @@ describe('annotations of a service', () => {
     world.kubectl(['annotate', '--overwrite', 'isvc/fleet', ...notes.map((note) => `roundhouse.dev/${note}`)]);
 
   async function ask(body = JSON.stringify({ instances: [[1]] })) {
-    const answer = await request(`${world.stack.routerUrl}/v1/models/good:predict`, {
+    const answer = await request(`${world.routerUrl}/v1/models/good:predict`, {
       method: 'POST',
       headers: { host: 'fleet-default.example.com', 'content-type': 'application/json' },
       body,

@@ -1,5 +1,6 @@
 import type { Clock } from '@roundhouse/base';
 import { type Cluster, controlHost, type Installation, resources, type Stored } from './cluster.ts';
+import type { Need } from './need.ts';
 import { type Certificates, renewed, trusted } from './tls.ts';
 
 const name = 'roundhouse-ca';
@@ -10,6 +11,15 @@ function hostsOf(installation: Installation): readonly string[] {
   const host = controlHost(installation);
   return [host, `${host}.cluster.local`];
 }
+
+const secret = { scope: 'own', group: '', resource: 'secrets' } as const;
+const copies = { group: '', resource: 'configmaps', verbs: ['get', 'create', 'patch'] } as const;
+export const certificateNeeds: readonly Need[] = [
+  { ...secret, verbs: ['create'], why: 'keeps its certificate authority' },
+  { ...secret, verbs: ['get', 'patch'], names: [name], why: 'its certificate authority; it reads no other Secret' },
+  { ...copies, scope: 'own', why: 'its certificate, for routers' },
+  { ...copies, scope: 'served', why: 'its certificate, for agents' },
+];
 
 /** The certificates of the control port, kept in a Secret, and copies of what to trust where it is needed. */
 export async function openCertificates(deps: Deps, signal: AbortSignal) {

@@ -84,6 +84,9 @@ export const help = [
     ([name, flag]) => `  --${name.padEnd(14)} ${flag.description} (default ${JSON.stringify(flag.parse(undefined))})`,
   ),
   '',
+  'With one of these words first it does its work and ends: apply-crds (bring the CRDs to this version), release-models (stop the',
+  'controllers and take their finalizer off all models, before Roundhouse is removed).',
+  '',
   'The Kubernetes API is found by KUBECONFIG, or by the pod it runs in.',
 ].join('\n');
 

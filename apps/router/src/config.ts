@@ -76,6 +76,7 @@ const flags = {
     fallback: '1',
     help: 'share of "sampled" among the trace contexts made for requests without one; off: none is made',
   },
+  'drain-timeout': { schema: duration, fallback: '30s', help: 'for requests in flight when it is asked to stop' },
   'log-level': {
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
     fallback: 'info',
@@ -127,6 +128,7 @@ export type Config = {
   readonly authDir: string | undefined;
   readonly accessLogRatio: number;
   readonly traceRatio: number | undefined;
+  readonly drainMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** host:port. */
   readonly controlAddress: string;
@@ -161,6 +163,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     authDir: flag['auth-dir'] || undefined,
     accessLogRatio: flag['access-log'],
     traceRatio: flag['trace-ratio'] === 'off' ? undefined : flag['trace-ratio'],
+    drainMs: flag['drain-timeout'],
     logLevel: flag['log-level'],
     controlAddress,
     controlServerName:

@@ -16,9 +16,6 @@ import { createRouteTable, type RouteTable } from './route-table.ts';
 
 export const version = '0.1.0';
 
-/** For requests in flight when the router is asked to stop. */
-const drainMs = 30_000;
-
 export type RouterDeps = { readonly clock: Clock; readonly random: Random; readonly log: Log };
 
 export type Router = {
@@ -133,7 +130,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
     await aborted(signal);
     stopping = true;
     log.info({}, 'stopping');
-    await relay.close(within(drainMs, new AbortController().signal));
+    await relay.close(within(config.drainMs, new AbortController().signal));
     control.abort();
     await Promise.all(running);
     await ops.close();

@@ -76,6 +76,12 @@ export const annotations = {
   gpuMemory: 'roundhouse.dev/gpu-memory',
   /** On an InferenceService: how much of a node's disk its models may take on each replica, such as 64Gi. */
   modelDisk: 'roundhouse.dev/model-disk',
+  /** On runtimes that the chart brings: its version and the tag of its images. */
+  chart: 'roundhouse.dev/chart',
+  /** On a Deployment: the agent's image and the chart of the runtime, by which the release that rendered it is known. */
+  renderedBy: 'roundhouse.dev/rendered-by',
+  /** On a Deployment: the hash of what its owner said. */
+  renderedFrom: 'roundhouse.dev/rendered-from',
   /** On rendered children: the hash of what we rendered. */
   rendered: 'roundhouse.dev/rendered',
 } as const;

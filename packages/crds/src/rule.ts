@@ -18,6 +18,11 @@ export type Rule<Value> = {
   readonly holds: (value: Value, old?: Value) => boolean;
 };
 
+/** The rule as one of the whole object: the API server names no field then, so the message does. */
+export function ofObject<Value>({ path, cel }: Rule<Value>): Cel {
+  return { ...cel, message: `${path} ${cel.message}` };
+}
+
 /** `path: message` when `value` breaks the rule. */
 export function brokenBy<Value>({ path, cel, holds }: Rule<Value>, value: Value, old?: Value): readonly string[] {
   return holds(value, old) ? [] : [`${path}: ${cel.message}`];

@@ -37,6 +37,8 @@ export type Kube = {
   replace(resource: Resource, object: object, signal: AbortSignal): Promise<KubeObject>;
   /** A JSON merge patch (RFC 7386). Undefined when there is no such object. */
   patch(resource: Resource, target: PatchTarget, patch: object, signal: AbortSignal): Promise<KubeObject | undefined>;
+  /** Server-side apply: creates the object, or gives it these fields, whoever set them before. */
+  apply(resource: Resource, object: object, fieldManager: string, signal: AbortSignal): Promise<KubeObject>;
   /** A missing object, and one that is another than `uid`, is no error. */
   delete(
     resource: Resource,
@@ -98,6 +100,11 @@ export async function openKube(options: ConnectionOptions): Promise<Kube> {
       const path = `${pathOf(resource, namespace, name)}${status === true ? '/status' : ''}`;
       const call: Call = { method: 'PATCH', path, body: patch, contentType: 'application/merge-patch+json' };
       return orUndefined(call, signal) as Promise<KubeObject | undefined>;
+    },
+    apply(resource, object, fieldManager, signal) {
+      const path = `${pathOf(resource, namespaceOf(object), (object as KubeObject).metadata.name)}?${queryOf({ fieldManager, force: 'true' })}`;
+      const call: Call = { method: 'PATCH', path, body: object, contentType: 'application/apply-patch+yaml' };
+      return json(call, signal) as Promise<KubeObject>;
     },
     async delete(resource, { namespace, name, uid }, signal) {
       const body = {

@@ -9,7 +9,10 @@ export type Bundles = { readonly appsDirectory: string; readonly node: string };
  * For the processes that are many and mostly idle: a small nursery, one thread for V8's own work, and one optimising compiler
  * instead of two. No cost in CPU time under load could be told from noise (ADR 5).
  */
-const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
+const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'] as const;
+
+/** With which flags each part's Node.js runs, here and in images. */
+export const nodeFlags = { controller: lean, router: lean, agent: lean, 'model-server': [] } as const;
 
 /**
  * How the local node runs our images: as processes of the bundles. Containers of one pod, and pods among each other, share
@@ -17,11 +20,11 @@ const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
  */
 export function localImages({ appsDirectory, node }: Bundles): Images {
   const run =
-    (app: string, portFlags: readonly string[], flags: readonly string[] = []) =>
+    (app: keyof typeof nodeFlags, portFlags: readonly string[]) =>
     ({ args, env, port }: ContainerView) => ({
       file: node,
       args: [
-        ...flags,
+        ...nodeFlags[app],
         join(appsDirectory, app, 'dist', 'main.mjs'),
         '--host',
         '127.0.0.1',
@@ -30,9 +33,9 @@ export function localImages({ appsDirectory, node }: Bundles): Images {
       env,
     });
   return {
-    [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port'], lean),
-    [images.router]: run('router', ['--port', '--ops-port'], lean),
-    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port', '--component-grpc-port'], lean),
+    [images.controller]: run('controller', ['--control-port', '--health-port', '--metrics-port', '--api-port']),
+    [images.router]: run('router', ['--port', '--ops-port']),
+    [images.agent]: run('agent', ['--port', '--ops-port', '--component-port', '--component-grpc-port']),
     [images.modelServer]: run('model-server', ['--http-port', '--grpc-port']),
   };
 }

@@ -24,6 +24,7 @@ import { type Addresses, addressesFor } from './addresses.ts';
 import { type Child, planChild } from './children.ts';
 import { createHosts } from './hosts.ts';
 import type { ServiceIdentity } from './manifests/metadata.ts';
+import { withStoredTemplate } from './manifests/release.ts';
 import type { StorageAccess } from './manifests/rendering.ts';
 import { type ChildKind, childKinds, type Plan, type PredictorChild, planInferenceService } from './plan.ts';
 import { type Runtime, supportsFramework } from './runtime.ts';
@@ -168,7 +169,7 @@ export function createServices(deps: Deps) {
   const applyChild = async ({ metadata }: Stored, plan: Plan, wanted: PredictorChild, signal: AbortSignal) => {
     const { resource } = kinds[wanted.kind];
     const current = await currentOf(wanted.kind, wanted.metadata.namespace ?? '', wanted.metadata.name, signal);
-    const step = planChild<Stored>(wanted, current, metadata.uid ?? '');
+    const step = planChild<Stored>(withStoredTemplate(wanted, current), current, metadata.uid ?? '');
     if (step?.kind === 'create') await cluster.create(resource, withReplicas(step.object, plan), signal);
     // Half a configuration is no reason to change what runs; nor is anything, for those who said so.
     const isHeld = deps.settings.current().problems.length > 0 || isFrozen(metadata);

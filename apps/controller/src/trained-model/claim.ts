@@ -25,7 +25,8 @@ export function planClaim(
   const { labels = {}, finalizers = [], ownerReferences = [], resourceVersion } = metadata;
   // KServe's other finalizers and owners stay.
   const others = ownerReferences.filter(({ kind }) => kind !== names.inferenceServices.kind);
-  const owners = parent === undefined ? others : [...others, ownerReference(names, parent)];
+  // A service that is gone is left as owner: by it the garbage collector finds what to delete, and it may come after us.
+  const owners = parent === undefined ? ownerReferences : [...others, ownerReference(names, parent)];
   const allocated = labels[names.labels.allocated];
   const wantedAllocated = held ? parentName : undefined;
   const changes = {

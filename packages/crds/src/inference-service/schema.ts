@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { conditionSchema } from '../condition.ts';
 import { intOrString, opaqueList, opaqueObject } from '../opaque.ts';
-import { brokenBy, issuesOf, type Rule } from '../rule.ts';
+import { brokenBy, issuesOf, ofObject, type Rule } from '../rule.ts';
 
 /** The predictor keys of KServe that name a framework. `model` with a `modelFormat` says the same. */
 export const frameworkKeys = [
@@ -137,7 +137,7 @@ export const inferenceServiceStatus = z
 
 export const inferenceServiceSchema = z
   .object({ spec: inferenceServiceSpec, status: inferenceServiceStatus.optional() })
-  .meta({ 'x-kubernetes-validations': [nameRule.cel] });
+  .meta({ 'x-kubernetes-validations': [ofObject(nameRule)] });
 
 export type Implementation = z.infer<typeof implementation>;
 export type Predictor = z.infer<typeof predictorSchema>;

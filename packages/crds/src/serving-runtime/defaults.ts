@@ -32,6 +32,8 @@ const builtInRuntimeSpec = {
         { name: 'http', containerPort: 8080, protocol: 'TCP' },
         { name: 'grpc', containerPort: 9000, protocol: 'TCP' },
       ],
+      // It listens on the pod's loopback, where the kubelet cannot knock: the agent beside it says whether it answers.
+      readinessProbe: { httpGet: { path: '/readyz', port: 9082 }, periodSeconds: 1, failureThreshold: 3 },
       resources: { requests: resources, limits: resources },
       securityContext: {
         allowPrivilegeEscalation: false,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { conditionSchema } from '../condition.ts';
 import { intOrString } from '../opaque.ts';
 import { parseQuantity, quantityPattern } from '../quantity.ts';
-import { brokenBy, issuesOf, type Rule } from '../rule.ts';
+import { brokenBy, issuesOf, ofObject, type Rule } from '../rule.ts';
 
 const modelName = /^[a-zA-Z0-9_-]+$/;
 const storageUri = /^(s3|gs|https|http|file):\/\/.+/;
@@ -103,7 +103,7 @@ export const trainedModelSchema = z
     spec: trainedModelSpec,
     status: trainedModelStatus.optional(),
   })
-  .meta({ 'x-kubernetes-validations': [nameRule.cel] });
+  .meta({ 'x-kubernetes-validations': [ofObject(nameRule)] });
 
 export type TrainedModelSpec = z.infer<typeof trainedModelSpec>;
 export type TrainedModelStatus = z.infer<typeof trainedModelStatus>;

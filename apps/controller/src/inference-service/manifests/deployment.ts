@@ -2,6 +2,7 @@ import { annotations, bytesOf, parseQuantity, shardsMax } from '@roundhouse/crds
 import { agentContainer } from './agent.ts';
 import { byKey, type Container, httpPortOf, restricted, withResources } from './container.ts';
 import { childMetadata } from './metadata.ts';
+import { releaseMarks } from './release.ts';
 import type { Rendering } from './rendering.ts';
 import { modelServer, serverIn } from './server.ts';
 
@@ -35,6 +36,7 @@ export function deploymentFor(rendering: Rendering) {
     kind: 'Deployment',
     metadata: {
       ...podMetadata,
+      annotations: { ...podMetadata.annotations, ...releaseMarks(rendering) },
       name: names.predictor(service.name),
       namespace: service.namespace,
       ownerReferences: [service.owner],
@@ -125,7 +127,7 @@ function volumesFor(rendering: Rendering) {
   return [
     { name: 'model-dir', emptyDir: { sizeLimit: modelDiskFor(rendering) } },
     { name: 'model-config', projected: { sources: shards } },
-    { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca', optional: true } },
+    { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca' } },
     { name: 'roundhouse-token', projected: { sources: [{ serviceAccountToken: token }] } },
     ...storage.secrets.map((secretName) => ({ name: `secret-${secretName}`, secret: { secretName, optional: true } })),
   ];

@@ -133,7 +133,7 @@ describe(`the control stream (${real === undefined ? 'embedded' : 'real'} API se
 
     // Of an owner that does not exist the garbage collector may be faster than we.
     expect(await refusedAs('shared', lonely, () => tokenFor(world, account(), lonely))).toMatch(
-      /does not belong|no pod|not found/,
+      /does not belong|no pod|not found|not valid/,
     );
   });
   const rightOwner = () => {

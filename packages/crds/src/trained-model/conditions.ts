@@ -2,22 +2,23 @@ import type { ConditionKind } from '../condition.ts';
 
 /** Conditions of a TrainedModel: KServe's four, and ours that say what happens on the replicas. */
 export const trainedModelConditions = {
-  InferenceServiceReady: {
-    meaning: 'The InferenceService takes requests.',
-    good: 'True',
-    rank: 1,
-    reasons: {
-      InferenceServiceNotFound: 'No InferenceService of that name; the model waits for it.',
-      InferenceServiceNotReady: 'The InferenceService is not ready.',
-    },
-  },
+  // First, since only an edit can mend it: a service that is not ready would hide it.
   IsMMSPredictor: {
     meaning: 'The InferenceService is for many models: it has no model of its own.',
     good: 'True',
-    rank: 2,
+    rank: 1,
     reasons: {
       IsNotMMSPredictor: 'The InferenceService serves one model of its own.',
       InferenceServiceNotFound: 'Not known yet.',
+    },
+  },
+  InferenceServiceReady: {
+    meaning: 'The InferenceService takes requests.',
+    good: 'True',
+    rank: 2,
+    reasons: {
+      InferenceServiceNotFound: 'No InferenceService of that name; the model waits for it.',
+      InferenceServiceNotReady: 'The InferenceService is not ready.',
     },
   },
   FrameworkSupported: {

@@ -46,7 +46,13 @@ describe('bad input', () => {
     [
       'a parent that is not multi-model',
       () => [
-        aService('single', { model: { modelFormat: { name: 'xgboost' }, storageUri: world.artifact('one', 1) } }),
+        aService('single', {
+          model: {
+            modelFormat: { name: 'xgboost' },
+            runtime: 'roundhouse-model-server',
+            storageUri: world.artifact('one', 1),
+          },
+        }),
         aModel('lodger', 'single', world.artifact('lodger', 1)),
       ],
       'lodger',

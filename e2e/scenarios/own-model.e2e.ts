@@ -12,7 +12,8 @@ describe('a service with a model of its own', () => {
   });
   afterAll(() => world?.close());
 
-  const predictor = (storageUri: string) => ({ model: { modelFormat: { name: 'xgboost' }, storageUri } });
+  const shared = { modelFormat: { name: 'xgboost' }, runtime: 'roundhouse-model-server' };
+  const predictor = (storageUri: string) => ({ model: { ...shared, storageUri } });
   const answers = (value: number) =>
     until(`iris answers ${value}`, async () => (await world.predict('iris', 'iris')).value === value);
 

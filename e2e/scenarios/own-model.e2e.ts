@@ -45,6 +45,6 @@ describe('a service with a model of its own', () => {
 
     expect(await world.predict('iris', 'iris')).toMatchObject({ status: 200, value: 2 });
     await world.kubectl(['delete', 'isvc/iris', '--timeout=30s']);
-    expect((await world.predict('iris', 'iris')).status).toBe(404);
+    await until('routers know', async () => (await world.predict('iris', 'iris')).status === 404);
   });
 });

@@ -7,6 +7,8 @@ export type ClientSocket = {
   readonly writableLength: number;
   /** Where there is none, it says `data`. */
   readBy?(reader: Reader): void;
+  /** Writes a whole message with less ado. */
+  writeWhole?(message: Uint8Array): boolean;
   write(part: Uint8Array | string): boolean;
   pause(): unknown;
   resume(): unknown;

@@ -12,7 +12,7 @@ import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal 
 import { chunkedBody, headSizeMax, methods } from './request-head.ts';
 import { untilClose } from './response-head.ts';
 import { isPrediction, routes } from './route.ts';
-import { persistence, splicedRequest, splicedResponse } from './splice.ts';
+import { type AnswerFields, persistence, splicedRequest, splicedResponse } from './splice.ts';
 import { serverTiming } from './timing.ts';
 import { traceIdIn } from './trace-contexts.ts';
 import { type Receiver, Upstream, type UpstreamConnection } from './upstream.ts';
@@ -72,7 +72,6 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   status = 0;
   reason: string | undefined;
   startedMs = 0;
-  requestId = '';
   bodySizeMax = 0;
   responseTimeoutMs = 0;
   dropsCredentials = false;
@@ -110,6 +109,9 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   #parkedUntilMs = 0;
   #redialed = false;
   #interim = 0;
+  /** Its name, made (or 0) or brought. */
+  #ownId = 0;
+  #givenId = '';
   /** The context that was made for it, or 0; the one that it brought. */
   #trace = 0;
   #givenTrace: string | undefined;
@@ -152,6 +154,15 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   get traceId(): string | undefined {
     const { traces } = this.#core;
     return traceIdIn(this.#trace === 0 || traces === undefined ? (this.#givenTrace ?? '') : traces.value(this.#trace));
+  }
+
+  get requestId(): string {
+    return this.#ownId === 0 ? this.#givenId : this.#core.requestIds.text(this.#ownId);
+  }
+
+  /** Of the name that was made for it; for the moment only. */
+  get requestIdLine(): Buffer | undefined {
+    return this.#ownId === 0 ? undefined : this.#core.requestIds.line(this.#ownId);
   }
 
   /** Of the context that was made for it; for the moment only. */
@@ -299,11 +310,12 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
 
   /** What the request is called, in whole systems, and what holds for it unless the picker says otherwise. */
   #name(): void {
-    const { head, limits, edge, traces, nextRequestId } = this.#core;
+    const { head, limits, edge, traces, requestIds } = this.#core;
     this.bodySizeMax = limits.bodySizeMax;
     this.responseTimeoutMs = limits.responseTimeoutMs;
     this.dropsCredentials = false;
-    this.requestId = head.hasRequestId ? (edge ? head.field('x-request-id')! : '') : nextRequestId();
+    this.#ownId = head.hasRequestId ? 0 : requestIds.next();
+    this.#givenId = edge && head.hasRequestId ? head.field('x-request-id')! : '';
     this.#trace = traces === undefined || head.hasTrace ? 0 : traces.next();
     this.#givenTrace = edge && head.hasTrace ? head.field('traceparent') : undefined;
     this.#timed = head.wantsTiming;
@@ -453,22 +465,25 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
 
   #send(connection: UpstreamConnection) {
     this.#readAgain();
-    const { head, limits, deadlines } = this.#core;
+    const { head, limits, deadlines, splice } = this.#core;
     const { socket } = connection;
     const joined = this.#bodyEnd - this.#bodyStart <= joinedSizeMax;
     this.#phase = phases.sent;
     if (this.#timed) this.#sentMs = this.#core.clock.monotonic();
     if (joined && this.#body.done && this.#held.length === 0 && this.#core.underWay >= rowMin) {
       this.deadlineMs = deadlines.in(this.responseTimeoutMs);
-      return connection.sendSoon(splicedRequest(head, this.#addedLines(), this, this.#bodyStart, this.#bodyEnd));
+      return connection.sendSoon(
+        splicedRequest(splice, head, this.#addedLines(), this, this.#bodyStart, this.#bodyEnd),
+      );
     }
     if (!joined || this.#held.length > 0) socket.cork();
-    let flowing = socket.write(
-      splicedRequest(head, this.#addedLines(), this, this.#bodyStart, joined ? this.#bodyEnd : this.#bodyStart),
-    );
+    const bodyEnd = joined ? this.#bodyEnd : this.#bodyStart;
+    const spliced = splicedRequest(splice, head, this.#addedLines(), this, this.#bodyStart, bodyEnd);
+    let flowing = socket.write(spliced);
     if (!joined) flowing = socket.write(this.#request!.subarray(this.#bodyStart, this.#bodyEnd));
     for (const part of this.#held) flowing = socket.write(part);
     if (!joined || this.#held.length > 0) socket.uncork();
+    if (socket.writableLength > 0) splice.keep(spliced);
     if (this.#heldSize >= limits.replaySizeMax) this.#forget();
     this.deadlineMs = deadlines.in(this.#body.done ? this.responseTimeoutMs : limits.idleTimeoutMs);
     if (!this.#body.done) {
@@ -551,7 +566,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   }
 
   #answerHead(connection: UpstreamConnection, bytes: Buffer, end: number): boolean {
-    const { responseHead } = this.#core;
+    const { responseHead, splice } = this.#core;
     for (let at = 0; ; ) {
       const headEnd = responseHead.parse(bytes, at, end);
       if (headEnd === 0) {
@@ -561,7 +576,9 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
       if (headEnd < 0 || responseHead.status === 101) return this.#broken();
       if (responseHead.status >= 200) return this.#final(connection, bytes, headEnd, end);
       if (++this.#interim > interimMax) return this.#broken();
-      if (!this.#http10) this.#out.write(splicedResponse(responseHead, untilClose, persistence.implied, '', 0, 0));
+      if (!this.#http10) {
+        this.#writeOwn(splicedResponse(splice, responseHead, untilClose, persistence.implied, undefined, 0, 0));
+      }
       this.#partialHead = undefined;
       at = headEnd;
     }
@@ -592,22 +609,33 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     this.#forget();
     this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
     const announced = head.status === 204 || endless ? untilClose : this.#announced(head.bodyLength, bodyless);
-    const own = this.#answerLines(head.hasRequestId);
-    const spliced = splicedResponse(head, announced, this.#persistence(), own, at, joins ? first : at);
+    const own = this.#answerFields(head.hasRequestId);
+    const spliced = splicedResponse(
+      this.#core.splice,
+      head,
+      announced,
+      this.#persistence(),
+      own,
+      at,
+      joins ? first : at,
+    );
     if (this.#answer.done && joins && this.#core.underWay >= rowMin) this.#writeSoon(spliced);
-    else this.#write(spliced);
+    else this.#writeOwn(spliced);
     if (!joins && first > at && this.#answer.kept) this.#writeShared(connection, bytes, at, first);
     return this.#answerBody(connection, bytes, first, end);
   }
 
   /** What we add to an answer. */
-  #answerLines(hasRequestId: boolean): string {
+  #answerFields(hasRequestId: boolean): AnswerFields {
     const { edge, name, clock } = this.#core;
-    const named = edge && !hasRequestId && this.requestId.length <= requestIdSizeMax;
-    const lines = named ? `x-request-id: ${this.requestId}\r\n` : '';
-    if (!this.#timed) return lines;
-    const times = { startedMs: this.startedMs, waitedMs: this.#waitedMs, sentMs: this.#sentMs };
-    return `${lines}server-timing: ${serverTiming(name, times, clock.monotonic())}\r\n`;
+    const names = edge && !hasRequestId;
+    const isSaidBack = names && this.#givenId !== '' && this.#givenId.length <= requestIdSizeMax;
+    let text = isSaidBack ? `x-request-id: ${this.#givenId}\r\n` : '';
+    if (this.#timed) {
+      const times = { startedMs: this.startedMs, waitedMs: this.#waitedMs, sentMs: this.#sentMs };
+      text += `server-timing: ${serverTiming(name, times, clock.monotonic())}\r\n`;
+    }
+    return { requestIdLine: names ? this.requestIdLine : undefined, text };
   }
 
   /** Whether a "not here" is acted on instead of passed on. */
@@ -668,6 +696,12 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     if (!this.#out.write(part)) this.#blocked = true;
   }
 
+  /** Writes what was spliced. */
+  #writeOwn(message: Buffer): void {
+    this.#write(message);
+    if (this.#socket.writableLength > 0) this.#core.splice.keep(message);
+  }
+
   #writeSoon(answer: Buffer): void {
     this.flush();
     this.#pending = answer;
@@ -678,7 +712,9 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     const answer = this.#pending;
     if (answer === undefined) return;
     this.#pending = undefined;
-    if (!this.#socket.write(answer)) this.#blocked = true;
+    const { writeWhole } = this.#socket;
+    if (!(writeWhole?.(answer) ?? this.#socket.write(answer))) this.#blocked = true;
+    if (this.#blocked || this.#socket.writableLength > 0) this.#core.splice.keep(answer);
   }
 
   /** The socket, for what comes behind an answer that waits for the end of this turn. */
@@ -709,7 +745,9 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     this.status = refusal.status;
     this.reason = refusal.reason;
     if (this.#core.closing || this.#body.broken || this.#body.left > skippedSizeMax) this.#keepAlive = false;
-    this.#out.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless, this.#answerLines(false)));
+    const { requestIdLine, text } = this.#answerFields(false);
+    const own = `${requestIdLine?.toString('latin1') ?? ''}${text}`;
+    this.#out.write(renderedRefusal(refusal, this.#persistence(), this.#bodyless, own));
     this.#finish();
   }
 

@@ -6,7 +6,9 @@ import type { Turn } from './h2/outbox.ts';
 import type { GrpcHead } from './h2/pick-head.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
+import type { RequestIds } from './request-ids.ts';
 import type { ResponseHead } from './response-head.ts';
+import type { Splice } from './splice.ts';
 import type { TraceContexts } from './trace-contexts.ts';
 
 /** What the relay as a whole does with a client connection. */
@@ -29,6 +31,7 @@ export type Core = {
   readonly edge: boolean;
   /** Makes a trace context for requests that bring none. */
   readonly traces: TraceContexts | undefined;
+  readonly requestIds: RequestIds;
   readonly head: RequestHead;
   readonly responseHead: ResponseHead;
   /** Whose request is in `head`. */
@@ -39,12 +42,12 @@ export type Core = {
   readonly name: string;
   readonly clients: Set<Closable>;
   readonly turn: Turn;
+  readonly splice: Splice;
   /** Requests over HTTP/1.1 that have begun. */
   underWay: number;
   closing: boolean;
   /** Requests that wait in `pick`'s name. */
   parked: number;
-  nextRequestId(): string;
   /** Takes over a client's connection that begins with HTTP/2's preface; `first` is what came of it. */
   openHttp2(socket: Socket, first: Buffer): void;
 };

@@ -38,6 +38,8 @@ export const wrongVersion = -505;
 /** The field lines of one head or trailer section, as offsets into the bytes they were read from. Reused: read it at once. */
 export class Fields {
   count = 0;
+  /** Behind the last line, before the empty one. */
+  linesEnd = 0;
   readonly lineStart = new Int32Array(fieldsMax);
   readonly nameEnd = new Int32Array(fieldsMax);
   readonly valueStart = new Int32Array(fieldsMax);
@@ -52,6 +54,7 @@ export class Fields {
       if (i >= end) return 0;
       if (bytes[i] === CR) {
         if (i + 1 >= end) return 0;
+        this.linesEnd = i;
         return bytes[i + 1] === LF ? i + 2 : bad;
       }
       if (this.count === fieldsMax) return tooLarge;
@@ -95,6 +98,14 @@ export class Fields {
       length = length * 10 + digit;
     }
     return length;
+  }
+
+  /** Whether field `n`, a length, stands there as we would write it but for its name's case: nobody can read it otherwise. */
+  isCanonical(bytes: Uint8Array, n: number): boolean {
+    const start = this.valueStart[n]!;
+    const isPlain = start === this.nameEnd[n]! + 2 && bytes[start - 1] === SPACE;
+    const isShortest = bytes[start] !== 0x30 || this.valueEnd[n] === start + 1;
+    return isPlain && isShortest && this.lineEnd[n] === this.valueEnd[n]! + 2;
   }
 
   /** The value of the first field called `name` (lower case), as Latin-1. */

@@ -1,4 +1,5 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { writeWhole } from './outbound.ts';
 
 /** Whoever reads a client's connection now. */
 export type Reader = {
@@ -11,6 +12,8 @@ export type Reader = {
 export type ReadableSocket = Socket & {
   /** Reads through `reader` from now on; a socket without this says `data`. */
   readBy?(reader: Reader): void;
+  /** As `write`, with less ado. */
+  writeWhole?(message: Uint8Array): boolean;
 };
 
 /** What one read brings at most. */
@@ -43,6 +46,7 @@ export class Inbound {
     socket.readBy = (next) => {
       reader = next;
     };
+    socket.writeWhole = (message) => writeWhole(socket, message);
     socket.once('close', () => accepted.destroy()); // its server counts it
     return socket;
   }

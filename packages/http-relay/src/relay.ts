@@ -13,7 +13,9 @@ import { Pool } from './h2/pool.ts';
 import { Inbound } from './inbound.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
+import { RequestIds } from './request-ids.ts';
 import { ResponseHead } from './response-head.ts';
+import { Splice } from './splice.ts';
 import { createTlsListener, type TlsIdentity, type TlsListener } from './tls.ts';
 import { TraceContexts } from './trace-contexts.ts';
 import { Upstream } from './upstream.ts';
@@ -55,9 +57,8 @@ export type TlsPort = {
 export function createRelay(options: RelayOptions): Relay {
   const limits = { ...defaultLimits, ...options.limits };
   const deadlines = new Deadlines(options.clock);
-  const prefix = Math.floor(options.random() * 2 ** 48).toString(36);
-  let requests = 0;
-  const turn = new Turn();
+  const turn: Turn = new Turn(() => splice.reuse());
+  const splice = new Splice(() => turn.isQuiet);
   const pools = new Set<Pool>();
   const core: Core = {
     clock: options.clock,
@@ -67,6 +68,7 @@ export function createRelay(options: RelayOptions): Relay {
     added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
     edge: options.edge ?? false,
     traces: options.traceRatio === undefined ? undefined : new TraceContexts(options.random, options.traceRatio),
+    requestIds: new RequestIds(options.random),
     name: options.name,
     head: new RequestHead(),
     grpcHead: new GrpcHead(),
@@ -77,8 +79,8 @@ export function createRelay(options: RelayOptions): Relay {
     parked: 0,
     underWay: 0,
     turn,
+    splice,
     openHttp2: (socket, first) => new DownstreamSession({ deadlines, limits, turn }, core, socket, first),
-    nextRequestId: () => `${prefix}-${(requests++).toString(36)}`,
   };
   const servers: Server[] = [];
   const listeners: TlsListener[] = [];

@@ -62,6 +62,8 @@ export class RequestHead {
   hasTrace = false;
   wantsTiming = false;
   hostless = false;
+  /** The length is declared just as we would declare it. */
+  canonicalLength = false;
   readonly fields = new Fields();
   readonly path = new Path();
   /** Fields named by `Connection`, as offset pairs: they end here too. */
@@ -138,7 +140,8 @@ export class RequestHead {
     this.keepAlive = !this.http10;
     this.expectContinue = this.hasRequestId = this.hasTrace = this.wantsTiming = false;
     this.bodyLength = 0;
-    this.named.length = 0;
+    this.canonicalLength = false;
+    if (this.named.length > 0) this.named.length = 0; // even of an empty one, setting it costs a call
     let host = -1;
     let length = -1;
     let chunked = false;
@@ -152,6 +155,7 @@ export class RequestHead {
           if (length >= 0) return bad; // even two that agree: somebody behind us may count differently
           length = fields.lengthOf(bytes, n);
           if (length < 0) return bad;
+          this.canonicalLength = fields.isCanonical(bytes, n);
           break;
         case known.transferEncoding:
           if (chunked || this.http10) return bad;
@@ -179,6 +183,7 @@ export class RequestHead {
     if (chunked && length >= 0) return bad;
     if (chunked) this.bodyLength = chunkedBody;
     else if (length > 0) this.bodyLength = length;
+    if (this.named.length > 0) this.canonicalLength = false; // it may be named itself
     return this.#hostAndPath(host, target);
   }
 

@@ -9,6 +9,7 @@ export const untilClose = -2;
 export class ResponseHead {
   bytes: Buffer = Buffer.alloc(0);
   status = 0;
+  start = 0;
   /** Behind `HTTP/1.x`: the status line goes on from here. */
   statusStart = 0;
   fieldsStart = 0;
@@ -18,6 +19,9 @@ export class ResponseHead {
   keepAlive = true;
   notHere = false;
   hasRequestId = false;
+  http10 = false;
+  /** The length is declared just as we would declare it. */
+  canonicalLength = false;
   readonly fields = new Fields();
   readonly named: number[] = [];
 
@@ -34,6 +38,8 @@ export class ResponseHead {
     if (!startsWith(bytes, start, 'HTTP/1.') || bytes[start + 8] !== SPACE) return bad;
     const minor = bytes[start + 7]! - 0x30;
     if (minor !== 0 && minor !== 1) return bad;
+    this.start = start;
+    this.http10 = minor === 0;
     this.statusStart = start + 8;
     this.status = 0;
     for (let i = start + 9; i < start + 12; i++) {
@@ -51,14 +57,14 @@ export class ResponseHead {
     i = this.fields.parse(bytes, i + 2, end);
     if (i <= 0) return i;
     this.end = i;
-    return this.#meaning(minor === 0) ? i : bad;
+    return this.#meaning() ? i : bad;
   }
 
-  #meaning(http10: boolean): boolean {
-    const { fields, bytes } = this;
+  #meaning(): boolean {
+    const { fields, bytes, http10 } = this;
     this.keepAlive = !http10;
-    this.notHere = this.hasRequestId = false;
-    this.named.length = 0;
+    this.notHere = this.hasRequestId = this.canonicalLength = false;
+    if (this.named.length > 0) this.named.length = 0;
     let length = -1;
     let chunked = false;
     for (let n = 0; n < fields.count; n++) {
@@ -67,6 +73,7 @@ export class ResponseHead {
           const value = fields.lengthOf(bytes, n);
           if (value < 0 || length >= 0) return false;
           length = value;
+          this.canonicalLength = fields.isCanonical(bytes, n);
           break;
         }
         case known.transferEncoding:
@@ -89,6 +96,7 @@ export class ResponseHead {
       }
     }
     if (chunked && length >= 0) return false;
+    if (this.named.length > 0) this.canonicalLength = false; // it may be named itself
     this.bodyLength = chunked ? chunkedBody : length >= 0 ? length : untilClose;
     return true;
   }

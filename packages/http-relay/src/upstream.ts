@@ -4,6 +4,8 @@ import type { Deadlines, Timed } from './deadlines.ts';
 import type { Turn } from './h2/outbox.ts';
 import type { Pool } from './h2/pool.ts';
 import type { Limits } from './limits.ts';
+import { writeWhole } from './outbound.ts';
+import type { Splice } from './splice.ts';
 
 /** Bytes read at a time. Large answers gain nothing beyond; small ones touch only the first page of it. */
 const readSize = 64 * 1024;
@@ -18,7 +20,12 @@ export type Receiver = {
   onUpstreamClosed(failed: boolean): void;
 };
 
-export type UpstreamDeps = { readonly deadlines: Deadlines; readonly limits: Limits; readonly turn: Turn };
+export type UpstreamDeps = {
+  readonly deadlines: Deadlines;
+  readonly limits: Limits;
+  readonly turn: Turn;
+  readonly splice: Splice;
+};
 
 /** Where requests can go: a replica, or the model server in the pod. Holds the connections to it. */
 export class Upstream {
@@ -116,10 +123,11 @@ export class UpstreamConnection implements Timed {
   place = -1;
   #buffer = Buffer.allocUnsafeSlow(readSize);
   readonly #turn: Turn;
+  readonly #splice: Splice;
   #pending: Buffer | undefined;
 
   constructor(
-    { deadlines, limits, turn }: UpstreamDeps,
+    { deadlines, limits, turn, splice }: UpstreamDeps,
     address: Address,
     onClosed: (connection: UpstreamConnection) => void,
   ) {
@@ -136,6 +144,7 @@ export class UpstreamConnection implements Timed {
             onread,
           });
     this.#turn = turn;
+    this.#splice = splice;
     this.deadlineMs = deadlines.in(limits.connectTimeoutMs);
     deadlines.add(this);
     let failed = false;
@@ -169,7 +178,8 @@ export class UpstreamConnection implements Timed {
   flush(): void {
     const request = this.#pending;
     this.#pending = undefined;
-    if (request !== undefined && !this.socket.destroyed) this.socket.write(request);
+    if (request === undefined || this.socket.destroyed) return;
+    if (!writeWhole(this.socket, request)) this.#splice.keep(request);
   }
 
   onDeadline(): void {

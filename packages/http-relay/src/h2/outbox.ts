@@ -11,6 +11,18 @@ type Flushable = { flush(): void };
  */
 export class Turn {
   #dirty: Flushable[] = [];
+  readonly #onEnd: (() => void) | undefined;
+  #flushing = false;
+
+  /** `onEnd`: all of a turn has been flushed, and nothing else waits yet. */
+  constructor(onEnd?: () => void) {
+    this.#onEnd = onEnd;
+  }
+
+  /** Nothing waits to be flushed. */
+  get isQuiet(): boolean {
+    return this.#dirty.length === 0 && !this.#flushing;
+  }
 
   /** `outbox` has something to flush at the turn's end. */
   add(outbox: Flushable): void {
@@ -20,7 +32,10 @@ export class Turn {
   readonly #end = (): void => {
     const dirty = this.#dirty;
     this.#dirty = [];
+    this.#flushing = true;
     for (const outbox of dirty) outbox.flush();
+    this.#flushing = false;
+    if (this.#dirty.length === 0) this.#onEnd?.();
   };
 }
 

@@ -82,11 +82,11 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #largest = 0;
 
   constructor(session: ClientSession, block: HeaderBlock) {
-    const { deadlines, limits, clock, traces, nextRequestId } = session.core;
+    const { deadlines, limits, clock, traces, requestIds } = session.core;
     this.#session = session;
     this.#block = block;
     this.startedMs = clock.monotonic();
-    this.requestId = block.requestId?.value ?? nextRequestId();
+    this.requestId = block.requestId?.value ?? requestIds.text(requestIds.next());
     this.#trace = traces === undefined || block.hasTrace ? 0 : traces.next();
     this.#timed = block.wantsTiming;
     this.bodySizeMax = limits.bodySizeMax;

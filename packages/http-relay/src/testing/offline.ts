@@ -11,7 +11,9 @@ import { GrpcHead } from '../h2/pick-head.ts';
 import { Pool } from '../h2/pool.ts';
 import { defaultLimits } from '../limits.ts';
 import { RequestHead } from '../request-head.ts';
+import { RequestIds } from '../request-ids.ts';
 import { ResponseHead } from '../response-head.ts';
+import { Splice } from '../splice.ts';
 import { type Receiver, Upstream, type UpstreamConnection } from '../upstream.ts';
 
 /** A connection without a system behind it: what is written is kept, what comes is said by `emit('data', …)`. */
@@ -80,13 +82,12 @@ class OfflineUpstream extends Upstream {
 export function offlineCore(picker: Picker): Core {
   const limits = defaultLimits;
   const deadlines = new Deadlines(systemClock);
-  let requests = 0;
   return {
     ...{ clock: systemClock, limits, deadlines, picker, added: Buffer.from('via: 1.1 test\r\n'), edge: false },
     ...{ traces: undefined, head: new RequestHead(), grpcHead: new GrpcHead(), responseHead: new ResponseHead() },
     ...{ headOwner: undefined, name: 'test', clients: new Set(), closing: false, parked: 0 },
-    ...{ turn: new Turn(), underWay: 0 },
-    nextRequestId: () => `r-${requests++}`,
+    ...{ turn: new Turn(), splice: new Splice(() => false), underWay: 0 },
+    requestIds: new RequestIds(() => 0),
     openHttp2: () => {},
   };
 }

@@ -13,7 +13,7 @@ import {
   type Upstream,
 } from '@roundhouse/http-relay';
 import { type Entry, enter, leave } from './entry.ts';
-import { judge } from './gate.ts';
+import { isOpen, judge } from './gate.ts';
 import type { Keeper } from './keeper.ts';
 import { createWay } from './way.ts';
 
@@ -80,11 +80,15 @@ export async function openDataPath(
       held.set(exchange, { model, overGrpc });
       return 'parked';
     }
-    if (exchange.tag === undefined && verdict.entry !== undefined) {
-      exchange.tag = verdict.entry;
-      enter(verdict.entry);
+    return send(verdict.entry, exchange, overGrpc);
+  }
+
+  function send(entry: Entry | undefined, exchange: Exchange, overGrpc: boolean): Answer {
+    if (exchange.tag === undefined && entry !== undefined) {
+      exchange.tag = entry;
+      enter(entry);
     }
-    return to;
+    return overGrpc ? grpcUpstream : way.upstream;
   }
 
   function review(isMeant: (model: string) => boolean) {
@@ -103,7 +107,12 @@ export async function openDataPath(
     pick(head, exchange) {
       underWay.add(exchange);
       if (!(isV1(head.route) ? speaksV1 : speaksV2)) return wrongProtocol(head);
-      return answer(hasModel(head.route) ? head.modelName() : '', exchange, isGrpc(head.route));
+      const overGrpc = isGrpc(head.route);
+      if (!hasModel(head.route)) return answer('', exchange, overGrpc);
+      // What is loaded is found without a string; whatever else may be the matter is looked at in full.
+      const entry = keeper.find(head.modelBytes, head.modelStart, head.modelEnd);
+      const isPlain = exchange.attempt === 0 && suspects.size === 0 && isOpen(entry, keeper);
+      return isPlain ? send(entry, exchange, overGrpc) : answer(head.modelName(), exchange, overGrpc);
     },
     onFailure(from, failure) {
       if (failure === 'connect' && !way.failed(from)) suspects.add(from);

@@ -13,6 +13,11 @@ export type Verdict =
 
 export type GateView = Pick<Keeper, 'entry' | 'serverUp' | 'told'>;
 
+/** Whether a request to the model is sent at once, as nearly all are. `judge` says what becomes of the others. */
+export function isOpen(entry: Readonly<Entry> | undefined, { serverUp, told }: GateView): entry is Entry {
+  return entry?.loaded !== undefined && serverUp && (entry.wanted !== undefined || !told);
+}
+
 const retryAfterMaxS = 60;
 
 /** The verdict for a request to `model`; '' when it names none. */
@@ -22,7 +27,7 @@ export function judge(model: string, keeper: GateView, nowMs: number): Verdict {
   if (entry === undefined) return keeper.told ? notHere(model) : wait;
   if (keeper.told && entry.wanted === undefined) return notHere(model);
   if (!keeper.serverUp && entry.placed !== undefined) return wait; // it comes back with the server
-  if (keeper.serverUp && entry.loaded !== undefined) return { kind: 'send', entry };
+  if (isOpen(entry, keeper)) return { kind: 'send', entry };
   const state = stateOf(entry);
   return state === 'download-failed' || state === 'load-failed' ? failed(entry, nowMs) : wait;
 }

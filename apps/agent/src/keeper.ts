@@ -1,7 +1,8 @@
 import { type Bounded, bounded, CodedError, messageOf } from '@roundhouse/base';
 import type { ListedModel } from '@roundhouse/dialects';
 import type { OnDisk } from './disk.ts';
-import { type Entry, emptyEntry } from './entry.ts';
+import { Entries } from './entries.ts';
+import type { Entry } from './entry.ts';
 import { failureOf } from './failure.ts';
 import type { Failure, FailureClass, WantedModel } from './model.ts';
 import { type Activity, planModel, type Step, stateOf, unknownVersion } from './plan.ts';
@@ -23,7 +24,7 @@ export type Keeper = ReturnType<typeof createKeeper>;
 
 export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal) {
   const { clock, random, disk, life } = deps;
-  const table = new Map<string, Entry>();
+  const table = new Entries();
   const dirty = new Set<string>();
   const pools = poolsFor(limits);
   const working = new Set<Promise<void>>();
@@ -38,12 +39,6 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
   let told = false;
   let changes = 0;
 
-  function entryFor(name: string): Entry {
-    const entry = table.get(name) ?? emptyEntry(name);
-    table.set(name, entry);
-    return entry;
-  }
-
   function wake(name: string) {
     dirty.add(name);
     if (scheduled) return;
@@ -52,7 +47,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
   }
 
   const wakeAll = () => {
-    for (const name of table.keys()) wake(name);
+    for (const name of table.names()) wake(name);
   };
 
   /** What failed in these ways gets its chance at once: their cause is gone. */
@@ -189,7 +184,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
     /** What an earlier process left on disk. Called once, before anything else. */
     adopt(found: ReadonlyMap<string, OnDisk>) {
       for (const [name, { placed, ready, uncertain }] of found) {
-        const entry = entryFor(name);
+        const entry = table.of(name);
         entry.placed = placed;
         entry.ready = ready;
         entry.own.uncertain = uncertain;
@@ -199,13 +194,13 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
 
     /** What this replica should hold. `changed` names the models to look at; without it, all are compared. */
     want(models: ReadonlyMap<string, WantedModel>, changed?: Iterable<string>) {
-      const names = changed ?? new Set([...models.keys(), ...table.keys()]);
+      const names = changed ?? new Set([...models.keys(), ...table.names()]);
       if (!told) wakeAll();
       told = true;
       for (const name of names) {
         const wanted = models.get(name);
         if (wanted === undefined && !table.has(name)) continue;
-        const entry = entryFor(name);
+        const entry = table.of(name);
         if (entry.wanted?.digest === wanted?.digest) continue;
         entry.wanted = wanted;
         entry.failure = undefined;
@@ -250,6 +245,8 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
       return told;
     },
     entry: (name: string): Readonly<Entry> | undefined => table.get(name),
+    /** By the name in `[start, end)`. */
+    find: (bytes: Uint8Array, start: number, end: number): Readonly<Entry> | undefined => table.find(bytes, start, end),
     entries: (): Iterable<Readonly<Entry>> => table.values(),
 
     /** Resolves when nothing runs any more; after `stop`. */

@@ -79,7 +79,7 @@ export function createAdmission(requestsMax: number): Admission {
       exchange.bodySizeMax = Math.min(exchange.bodySizeMax, limits.bodyBytes);
       exchange.responseTimeoutMs = Math.min(exchange.responseTimeoutMs, limits.timeoutMs);
       // Who waits already goes first.
-      if (fits(model) && model.load.queue.size === 0) {
+      if (fits(model) && (load.queued === 0 || model.load.queue.size === 0)) {
         take(model, exchange);
         return undefined;
       }

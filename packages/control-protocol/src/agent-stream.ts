@@ -67,12 +67,13 @@ export function attachAgent(deps: Deps, { connection, hello, onAssignment }: Age
   let connected = false;
 
   const heartbeat = (): Body => {
-    const traffic = [...counts].map(([name, { requests, errors }]) => ({
-      name,
-      requests: BigInt(requests),
-      errors: BigInt(errors),
-    }));
-    counts.clear();
+    const traffic: { name: string; requests: bigint; errors: bigint }[] = [];
+    for (const [name, count] of counts) {
+      if (count.requests === 0)
+        counts.delete(name); // nobody asked since the last one
+      else traffic.push({ name, requests: BigInt(count.requests), errors: BigInt(count.errors) });
+      count.requests = count.errors = 0;
+    }
     return { case: 'heartbeat', value: { traffic, serverReady: state.ready, draining: state.draining } };
   };
 

@@ -19,10 +19,9 @@ function hashText(seed: number, text: string): number {
  */
 export class ModelTable<Value> {
   readonly #seed: number;
-  #hashes = new Int32Array(64);
-  #scopes = new Int32Array(64);
-  #names: (string | undefined)[] = new Array(64).fill(undefined);
-  #values: (Value | undefined)[] = new Array(64).fill(undefined);
+  /** Hash and scope of each place, and its name and value: pairs, so that a look-up among many touches little memory. */
+  #keys = new Int32Array(128);
+  #held: (string | Value | undefined)[] = new Array(128).fill(undefined);
   #size = 0;
 
   /** `seed`: any integer, best a random one. */
@@ -36,79 +35,74 @@ export class ModelTable<Value> {
 
   /** The value for the name in `[start, end)`, or undefined. */
   find(scope: number, bytes: Uint8Array, start: number, end: number): Value | undefined {
+    const keys = this.#keys;
     const hash = hashBytes(this.#seed ^ scope, bytes, start, end);
-    const mask = this.#hashes.length - 1;
-    for (let at = hash & mask; this.#hashes[at] !== 0; at = (at + 1) & mask) {
-      if (this.#hashes[at] === hash && this.#scopes[at] === scope && isName(this.#names[at]!, bytes, start, end)) {
-        return this.#values[at];
+    const mask = keys.length - 1;
+    for (let at = (hash << 1) & mask; keys[at] !== 0; at = (at + 2) & mask) {
+      if (keys[at] === hash && keys[at + 1] === scope && isName(this.#held[at] as string, bytes, start, end)) {
+        return this.#held[at + 1] as Value;
       }
     }
     return undefined;
   }
 
   get(scope: number, name: string): Value | undefined {
-    return this.#values[this.#place(scope, name)];
+    return this.#held[this.#place(scope, name) + 1] as Value | undefined;
   }
 
   set(scope: number, name: string, value: Value): void {
-    if (this.#size * 2 >= this.#hashes.length) this.#grow();
+    if (this.#size * 4 >= this.#keys.length) this.#grow();
     const at = this.#place(scope, name);
-    if (this.#hashes[at] === 0) this.#size++;
-    this.#hashes[at] = hashText(this.#seed ^ scope, name);
-    this.#scopes[at] = scope;
-    this.#names[at] = name;
-    this.#values[at] = value;
+    if (this.#keys[at] === 0) this.#size++;
+    this.#put(at, hashText(this.#seed ^ scope, name), scope, name, value);
   }
 
   delete(scope: number, name: string): boolean {
+    const keys = this.#keys;
     let hole = this.#place(scope, name);
-    if (this.#hashes[hole] === 0) return false;
+    if (keys[hole] === 0) return false;
     this.#size--;
-    const mask = this.#hashes.length - 1;
+    const mask = keys.length - 1;
     // Entries behind the hole move up if they may, so that no search stops too early and no tombstone is left.
-    for (let at = (hole + 1) & mask; this.#hashes[at] !== 0; at = (at + 1) & mask) {
-      const home = this.#hashes[at]! & mask;
+    for (let at = (hole + 2) & mask; keys[at] !== 0; at = (at + 2) & mask) {
+      const home = (keys[at]! << 1) & mask;
       if (((at - home) & mask) >= ((at - hole) & mask)) {
-        this.#hashes[hole] = this.#hashes[at]!;
-        this.#scopes[hole] = this.#scopes[at]!;
-        this.#names[hole] = this.#names[at];
-        this.#values[hole] = this.#values[at];
+        this.#put(hole, keys[at]!, keys[at + 1]!, this.#held[at], this.#held[at + 1]);
         hole = at;
       }
     }
-    this.#hashes[hole] = 0;
-    this.#names[hole] = undefined;
-    this.#values[hole] = undefined;
+    this.#put(hole, 0, 0, undefined, undefined);
     return true;
+  }
+
+  #put(at: number, hash: number, scope: number, name: string | Value | undefined, value: string | Value | undefined) {
+    this.#keys[at] = hash;
+    this.#keys[at + 1] = scope;
+    this.#held[at] = name;
+    this.#held[at + 1] = value;
   }
 
   /** Where the name is, or the free place where it would go. */
   #place(scope: number, name: string): number {
+    const keys = this.#keys;
     const hash = hashText(this.#seed ^ scope, name);
-    const mask = this.#hashes.length - 1;
-    let at = hash & mask;
-    while (
-      this.#hashes[at] !== 0 &&
-      !(this.#hashes[at] === hash && this.#scopes[at] === scope && this.#names[at] === name)
-    ) {
-      at = (at + 1) & mask;
+    const mask = keys.length - 1;
+    let at = (hash << 1) & mask;
+    while (keys[at] !== 0 && !(keys[at] === hash && keys[at + 1] === scope && this.#held[at] === name)) {
+      at = (at + 2) & mask;
     }
     return at;
   }
 
   #grow(): void {
-    const scopes = this.#scopes;
-    const names = this.#names;
-    const values = this.#values;
-    const places = names.length * 2;
-    this.#hashes = new Int32Array(places);
-    this.#scopes = new Int32Array(places);
-    this.#names = new Array(places).fill(undefined);
-    this.#values = new Array(places).fill(undefined);
+    const keys = this.#keys;
+    const held = this.#held;
+    this.#keys = new Int32Array(keys.length * 2);
+    this.#held = new Array(keys.length * 2).fill(undefined);
     this.#size = 0;
-    names.forEach((name, at) => {
-      if (name !== undefined) this.set(scopes[at]!, name, values[at]!);
-    });
+    for (let at = 0; at < keys.length; at += 2) {
+      if (keys[at] !== 0) this.set(keys[at + 1]!, held[at] as string, held[at + 1] as Value);
+    }
   }
 }
 

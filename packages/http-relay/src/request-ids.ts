@@ -1,6 +1,8 @@
 import type { Random } from '@roundhouse/base';
+import type { OwnField } from './own-field.ts';
 
-const name = 'x-request-id: ';
+const name = 'x-request-id';
+const separator = ': ';
 const digits = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 /** Of the number, base 36: 36^9 requests are more than a process answers in a thousand years. */
 const places = 9;
@@ -11,12 +13,21 @@ const places = 9;
  */
 export class RequestIds {
   readonly #line: Buffer;
+  readonly #field: OwnField;
   readonly #prefix: string;
   #last = 0;
 
   constructor(random: Random) {
     this.#prefix = `${Math.floor(random() * 2 ** 48).toString(36)}-`;
-    this.#line = Buffer.from(`${name}${this.#prefix}${'0'.repeat(places)}\r\n`);
+    this.#line = Buffer.from(`${name}${separator}${this.#prefix}${'0'.repeat(places)}\r\n`);
+    const start = name.length + separator.length;
+    this.#field = { name, bytes: this.#line, start, end: this.#line.length - 2 };
+  }
+
+  /** Its field; valid until the next call. */
+  field(id: number): OwnField {
+    this.line(id);
+    return this.#field;
   }
 
   /** A new one, as a number above 0. */

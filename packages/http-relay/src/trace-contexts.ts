@@ -1,6 +1,8 @@
 import type { Random } from '@roundhouse/base';
+import type { OwnField } from './own-field.ts';
 
-const prefix = 'traceparent: 00-';
+const name = 'traceparent';
+const prefix = `${name}: 00-`;
 const endLine = '\r\n';
 /** Places in the line: trace id (32 digits), parent id (16), flags (2). */
 const traceAt = prefix.length;
@@ -16,6 +18,7 @@ const digits = Buffer.from('0123456789abcdef');
  */
 export class TraceContexts {
   readonly #line: Buffer;
+  readonly #field: OwnField;
   readonly #sampledBelow: number;
   readonly #mask: number;
   #last = 0;
@@ -26,6 +29,7 @@ export class TraceContexts {
       Array.from({ length: count }, () => digits.toString('latin1', 0, 16)[Math.floor(random() * 16)]).join('');
     // A trace id must not be all zeros, nor a parent id: the fixed parts see to it.
     this.#line = Buffer.from(`${prefix}f${hex(31)}-f${hex(15)}-00${endLine}`);
+    this.#field = { name, bytes: this.#line, start: traceAt - 3, end: lineSize - endLine.length };
     this.#sampledBelow = ratio * 2 ** 32;
     this.#mask = Math.floor(random() * 2 ** 32);
   }
@@ -43,6 +47,12 @@ export class TraceContexts {
     this.#write(Math.imul(mixed, 0x9e3779b1), parentAt + 8); // odd, so one to one as well
     this.#line[flagsAt + 1] = 0x30 + Number(mixed < this.#sampledBelow);
     return this.#line;
+  }
+
+  /** Its field; valid until the next call. */
+  field(context: number): OwnField {
+    this.line(context);
+    return this.#field;
   }
 
   /** Its field value. */

@@ -3,7 +3,7 @@ import type { RelayOptions } from '../index.ts';
 import { until } from '../testing/rig.ts';
 import { Field } from './field.ts';
 import { codes, FrameReader, flags, frames, preface, writeFrameHead } from './frames.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
+import { encoded } from './testing/encoded.ts';
 import { createRig, type GrpcRig, request, status } from './testing/rig.ts';
 
 let rig: GrpcRig;
@@ -30,12 +30,7 @@ const basic = {
   te: 'trailers',
 };
 const head = (fields: Readonly<Record<string, string>> = basic) =>
-  Buffer.from(
-    new HpackEncoder().encode(
-      undefined,
-      Object.entries(fields).map(([name, value]) => new Field(name, value)),
-    ),
-  );
+  encoded(Object.entries(fields).map(([name, value]) => new Field(name, value)));
 const headers = (id: number, block = head(), flag: number = flags.endHeaders) => frame(frames.headers, flag, id, block);
 const infer = (id: number, model = 'iris') =>
   Buffer.concat([headers(id), frame(frames.data, flags.endStream, id, message(request(model)))]);

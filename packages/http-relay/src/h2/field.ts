@@ -76,11 +76,6 @@ export class Field {
     return new Field(name, value, secret, kind === kinds.forbidden || isValue(value) ? kind : kinds.forbidden);
   }
 
-  /** One that we have made, and know to be valid. */
-  static ours(name: string, value: string, kind: number): Field {
-    return new Field(name, value, false, kind);
-  }
-
   /** As tables count it: RFC 7541 4.1. */
   get size(): number {
     return this.name.length + this.value.length + 32;

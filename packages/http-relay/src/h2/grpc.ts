@@ -67,10 +67,9 @@ function status(refusal: Refusal): Field[] {
 }
 
 /** What the beginning of a request says about its model. */
-export type Named =
-  | { readonly kind: 'named'; readonly start: number; readonly end: number }
-  | { readonly kind: 'more' }
-  | { readonly kind: 'refused'; readonly refusal: Refusal };
+export type Named = { readonly kind: 'named'; readonly start: number; readonly end: number } | Unnamed;
+
+export type Unnamed = { readonly kind: 'more' } | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 const more: Named = { kind: 'more' };
 const refused = (status: number, reason: string, message: string): Named => ({

@@ -1,3 +1,4 @@
+import type { OwnField } from '../own-field.ts';
 import type { Field } from './field.ts';
 import { staticFields, tableSizeMax } from './hpack-table.ts';
 
@@ -17,6 +18,8 @@ const missesMax = 1_000;
 /** Values of one name, each new when it came, after which it is taken for one that changes with every request. */
 const valuesMax = 64;
 const restlessMax = 16;
+
+const noFields: readonly OwnField[] = [];
 
 /** Encoded blocks remembered; they are forgotten whenever the table changes. */
 const memoMax = 64;
@@ -48,6 +51,7 @@ export class HpackEncoder {
   readonly #values = new Map<string, number>();
   readonly #restless = new Set<string>();
   #misses = 0;
+  #bytes: Buffer = scratch;
   #at = 0;
   #changed = false;
   /** The block has a value that will not come again. */
@@ -62,15 +66,35 @@ export class HpackEncoder {
     this.#reset();
   }
 
-  /** The bytes of `kept` and then `own`; valid until the next call. `owner`, if given, stands for the very fields of `kept`. */
-  encode(owner: object | undefined, kept: readonly Field[], own: readonly Field[] = []): Buffer {
+  /** What was encoded last. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /**
+   * Encodes `kept` and then `own` into `bytes`, until the next call, and returns the size. `owner`, if given, stands for the very
+   * fields of `kept`.
+   */
+  encode(owner: object | undefined, kept: readonly Field[], own: readonly OwnField[] = noFields): number {
     this.#at = 0;
+    this.#bytes = scratch;
     const known = owner === undefined || this.#announce.length > 0 ? undefined : this.#memo.get(owner);
     if (known === undefined) this.#all(owner, kept);
-    else if (own.length === 0) return known;
-    else this.#at = known.copy(scratch);
-    for (const field of own) this.#literal(field, this.#nameOf(field), field.secret ? 0x10 : 0);
-    return scratch.subarray(0, this.#at);
+    else if (own.length === 0) {
+      this.#bytes = known;
+      return known.length;
+    } else this.#at = known.copy(scratch);
+    for (const field of own) this.#own(field);
+    return this.#at;
+  }
+
+  /** What we add has a value of its own in each message, and no place in a table. */
+  #own({ name, bytes, start, end }: OwnField): void {
+    const place = this.#placeOf(name, staticName.get(name) ?? 0);
+    this.#integer(0, 0x0f, place);
+    if (place === 0) this.#text(name);
+    this.#integer(0, 0x7f, end - start);
+    this.#at += bytes.copy(scratch, this.#at, start, end);
   }
 
   #all(owner: object | undefined, kept: readonly Field[]): void {
@@ -137,8 +161,12 @@ export class HpackEncoder {
 
   #nameOf(field: Field): number {
     if (field.fixedName < 0) look(field);
-    if (field.fixedName > 0) return field.fixedName;
-    const place = this.#names.get(field.name);
+    return this.#placeOf(field.name, field.fixedName);
+  }
+
+  #placeOf(name: string, fixed: number): number {
+    if (fixed > 0) return fixed;
+    const place = this.#names.get(name);
     return place === undefined ? 0 : this.#index(place);
   }
 

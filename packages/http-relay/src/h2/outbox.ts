@@ -90,17 +90,17 @@ export class Outbox {
     from.copy(this.bytes, at, start, end);
   }
 
-  /** A header block, in as many frames as it needs. */
-  headers(id: number, block: Buffer, flag: number, endHeaders: number): void {
+  /** The header block in the first `size` bytes, in as many frames as it needs. */
+  headers(id: number, block: Buffer, size: number, flag: number, endHeaders: number): void {
     let type: number = frames.headers;
     let at = 0;
     do {
-      const end = Math.min(block.length, at + frameSizeMax);
+      const end = Math.min(size, at + frameSizeMax);
       const kept = type === frames.headers ? flag : 0;
-      this.copy(type, end === block.length ? kept | endHeaders : kept, id, block, at, end);
+      this.copy(type, end === size ? kept | endHeaders : kept, id, block, at, end);
       type = frames.continuation;
       at = end;
-    } while (at < block.length);
+    } while (at < size);
   }
 
   /** Bytes outside of frames: the preface. */

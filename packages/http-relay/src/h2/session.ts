@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Deadlines, Timed } from '../deadlines.ts';
 import type { Limits } from '../limits.ts';
+import type { OwnField } from '../own-field.ts';
 import { headSizeMax } from '../request-head.ts';
 import { Allowance } from './allowance.ts';
 import { codes, FrameReader, type FrameReceiver, flags, frames, readUint32, writeUint32 } from './frames.ts';
@@ -9,6 +10,7 @@ import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { Outbox, type Turn } from './outbox.ts';
 import { type Side, streamWindow } from './side.ts';
+import { StreamTable } from './stream-table.ts';
 
 export type SessionDeps = { readonly deadlines: Deadlines; readonly limits: Limits; readonly turn: Turn };
 
@@ -31,7 +33,7 @@ const settings = { tableSize: 1, push: 2, streamsMax: 3, initialWindow: 4, frame
 /** One HTTP/2 connection, either end: frames, header tables, windows, bounds. RFC 9113. */
 export abstract class Session implements FrameReceiver, Timed {
   readonly socket: Socket;
-  readonly streams = new Map<number, Side>();
+  readonly streams = new StreamTable();
   /** Those with something to send that the windows, or the socket, did not take. */
   readonly waiting = new Set<Side>();
   sendWindow = defaultWindow;
@@ -256,7 +258,7 @@ export abstract class Session implements FrameReceiver, Timed {
         break;
       case settings.initialWindow:
         if (value > windowMax) return codes.flowControl;
-        for (const side of this.streams.values()) side.sendWindow += value - this.#peerWindow;
+        for (const side of this.streams.all()) side.sendWindow += value - this.#peerWindow;
         this.#peerWindow = value;
         break;
       case settings.frameSize:
@@ -318,18 +320,18 @@ export abstract class Session implements FrameReceiver, Timed {
     side.session = this;
     side.id = id;
     side.sendWindow = this.#peerWindow;
-    this.streams.set(id, side);
+    this.streams.add(side);
   }
 
   /** The stream is over on this connection. */
   forget(side: Side): void {
-    this.waiting.delete(side);
-    if (this.streams.delete(side.id)) this.onForgotten();
+    if (this.waiting.size > 0) this.waiting.delete(side);
+    if (this.streams.delete(side)) this.onForgotten();
   }
 
-  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, own?: HeaderBlock['kept']): void {
-    const bytes = this.#encoder.encode(block, block.kept, own);
-    this.#out.headers(id, bytes, isLast ? flags.endStream : 0, flags.endHeaders);
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void {
+    const size = this.#encoder.encode(block, block.kept, own);
+    this.#out.headers(id, this.#encoder.bytes, size, isLast ? flags.endStream : 0, flags.endHeaders);
   }
 
   sendData(id: number, bytes: Buffer, start: number, end: number, isLast: boolean): void {
@@ -401,7 +403,7 @@ export abstract class Session implements FrameReceiver, Timed {
   }
 
   #dropStreams(): void {
-    for (const side of [...this.streams.values()]) {
+    for (const side of this.streams.all()) {
       this.forget(side);
       side.lose();
       side.owner.onGone(side, this.broken ? 'protocol' : 'reset');

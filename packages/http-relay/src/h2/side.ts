@@ -96,9 +96,9 @@ export class Side {
     if (this.queued === 0) {
       this.#empty();
       this.#held ??= new Held();
+      this.#held.add(bytes, start, end);
       this.#queue = this.#held.parts;
-    }
-    if (this.#queue === this.#held?.parts) this.#held.add(bytes, start, end);
+    } else if (this.#queue === this.#held?.parts) this.#held.add(bytes, start, end);
     else this.#queue.push(Buffer.from(bytes.subarray(start, end)));
   }
 

@@ -2,6 +2,7 @@ import type { Core } from '../core.ts';
 import type { Timed } from '../deadlines.ts';
 import type { Answer, Exchange } from '../exchange.ts';
 import { type Failure, refusalFor } from '../failure.ts';
+import { type OwnField, ownField } from '../own-field.ts';
 import { type Refusal, refusals } from '../refusal.ts';
 import { hasModel, type Route, routes } from '../route.ts';
 import { serverTiming } from '../timing.ts';
@@ -9,7 +10,7 @@ import { traceIdIn } from '../trace-contexts.ts';
 import { Upstream } from '../upstream.ts';
 import { Field, kinds } from './field.ts';
 import { codes } from './frames.ts';
-import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers } from './grpc.ts';
+import { grpcRoute, hidden, httpStatusOf, modelIn, refusalBlock, refusalTrailers, type Unnamed } from './grpc.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { Held } from './held.ts';
 import { MessageSizes } from './message-sizes.ts';
@@ -30,13 +31,12 @@ const phases = {
 const attemptsMax = 64;
 const none: readonly Upstream[] = [];
 const noName = Buffer.alloc(0);
-const noFields: Field[] = [];
 
 /** What a stream asks of its client's connection. */
 type ClientSession = {
   readonly core: Core;
   readonly remoteAddress: string | undefined;
-  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, own?: HeaderBlock['kept']): void;
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void;
 };
 
 /** One gRPC request and its answer, between a client's connection and an upstream's. */
@@ -48,7 +48,6 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   status = 0;
   reason: string | undefined;
   readonly startedMs: number;
-  readonly requestId: string;
   bodySizeMax: number;
   responseTimeoutMs: number;
   dropsCredentials = false;
@@ -61,17 +60,21 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #phase: number = phases.reading;
   #route: Route = routes.unknown;
   #pathCut = 0;
-  #model = noName;
+  #model: Buffer = noName;
   #parked = false;
   #parkedUntilMs = 0;
   #attached = false;
+  /** Data that came, and is not in any queue, is written next. */
+  #dataFollows = false;
   #starting: UpstreamSession | undefined;
-  /** All that the client has sent, for sending it again; undefined when that is too much. */
-  #replay: Held | undefined = new Held();
+  /** All that the client has sent, for sending it again, unless that is too much. */
+  #replay: Held | undefined;
+  #canReplay = true;
   #replaySize = 0;
   /** What is kept is being sent once more. */
   #replayed = false;
   /** As for HTTP/1.1. */
+  readonly #ownId: number;
   readonly #trace: number;
   readonly #timed: boolean;
   #waitedMs = 0;
@@ -86,7 +89,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.#session = session;
     this.#block = block;
     this.startedMs = clock.monotonic();
-    this.requestId = block.requestId?.value ?? requestIds.text(requestIds.next());
+    this.#ownId = block.requestId === undefined ? requestIds.next() : 0;
     this.#trace = traces === undefined || block.hasTrace ? 0 : traces.next();
     this.#timed = block.wantsTiming;
     this.bodySizeMax = limits.bodySizeMax;
@@ -107,6 +110,10 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (model !== undefined) this.#model = Buffer.from(model.value, 'latin1');
     if (!hasModel(this.#route) || model !== undefined) this.#ask();
     else if (this.client.received) this.#refuse(refusals.nameless);
+  }
+
+  get requestId(): string {
+    return this.#block.requestId?.value ?? this.#session.core.requestIds.text(this.#ownId);
   }
 
   get remoteAddress(): string | undefined {
@@ -147,9 +154,11 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (this.#phase === phases.over) return;
     this.#largest = Math.max(this.#largest, this.#sizes.largest(bytes, start, end));
     if (this.#phase >= phases.sent && this.#largest > this.bodySizeMax) return this.#onTooLarge();
-    if (this.#replay !== undefined) this.#keep(bytes, start, end);
+    if (this.#canReplay) this.#keep(bytes, start, end);
+    if (this.#phase === phases.reading && this.#server.queued === 0)
+      return this.#onFirstData(bytes, start, end, isLast);
     this.#server.write(bytes, start, end, isLast);
-    if (this.#phase === phases.reading) this.#readModel(bytes, start, end, isLast);
+    if (this.#phase === phases.reading) this.#readModel(isLast);
   }
 
   #onTooLarge(): void {
@@ -161,28 +170,47 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #keep(bytes: Buffer, start: number, end: number): void {
     this.#replaySize += end - start;
     if (this.#replaySize > this.#session.core.limits.replaySizeMax) this.#forget();
-    else if (end > start) this.#replay!.add(bytes, start, end);
+    else if (end > start) {
+      this.#replay ??= new Held();
+      this.#replay.add(bytes, start, end);
+    }
   }
 
   /** From now on the request cannot be sent again. */
   #forget(): void {
     if (!this.#replayed) this.#replay?.clear();
     this.#replay = undefined;
+    this.#canReplay = false;
   }
 
-  #readModel(bytes: Buffer, start: number, end: number, isLast: boolean) {
-    const { queued } = this.#server;
-    const first = queued === end - start;
-    const all = first ? bytes : this.#server.waiting();
-    const from = first ? start : 0;
-    const named = modelIn(all, from, from + queued);
-    if (named.kind === 'refused') return this.#refuse(named.refusal);
-    if (named.kind === 'named') {
-      this.#model = Buffer.from(all.subarray(named.start, named.end));
-      return this.#ask();
+  /** Mostly the model is named here: then what came goes out from where it lies. */
+  #onFirstData(bytes: Buffer, start: number, end: number, isLast: boolean) {
+    const named = modelIn(bytes, start, end);
+    if (named.kind !== 'named') {
+      this.#server.write(bytes, start, end, isLast);
+      return this.#onUnnamed(named, isLast);
     }
+    this.#model = copyOf(bytes, named.start, named.end);
+    this.#dataFollows = true;
+    this.#ask();
+    const follows = this.#dataFollows && this.#phase !== phases.over;
+    this.#dataFollows = false;
+    if (follows) this.#server.write(bytes, start, end, isLast);
+  }
+
+  /** Looks at all that came so far, which waits. */
+  #readModel(isLast: boolean) {
+    const all = this.#server.waiting();
+    const named = modelIn(all, 0, all.length);
+    if (named.kind !== 'named') return this.#onUnnamed(named, isLast);
+    this.#model = copyOf(all, named.start, named.end);
+    this.#ask();
+  }
+
+  #onUnnamed(named: Unnamed, isLast: boolean) {
+    if (named.kind === 'refused') return this.#refuse(named.refusal);
     if (isLast) return this.#refuse(refusals.nameless);
-    if (queued >= this.#session.core.limits.replaySizeMax) this.#refuse(hidden);
+    if (this.#server.queued >= this.#session.core.limits.replaySizeMax) this.#refuse(hidden);
   }
 
   // ---- where it goes
@@ -258,17 +286,12 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     if (this.#timed) this.#sentMs = core.clock.monotonic();
     const block = this.#block.forwarded(this.#pathCut, this.dropsCredentials);
     this.#touch();
-    session.request(this.#server, block, this.#ownFields(), this.client.received && this.#server.queued === 0);
-  }
-
-  #ownFields(): Field[] {
-    const named = this.#block.requestId !== undefined;
-    if (named && this.#trace === 0) return noFields;
-    const own = named ? [] : [Field.ours('x-request-id', this.requestId, kinds.requestId)];
-    if (this.#trace !== 0) {
-      own.push(Field.ours('traceparent', this.#session.core.traces!.value(this.#trace), kinds.traceparent));
-    }
-    return own;
+    const isLast = this.client.received && this.#server.queued === 0 && !this.#dataFollows;
+    if (this.#ownId !== 0 && this.#trace !== 0) {
+      session.request(this.#server, block, isLast, core.requestIds.field(this.#ownId), core.traces!.field(this.#trace));
+    } else if (this.#ownId !== 0) session.request(this.#server, block, isLast, core.requestIds.field(this.#ownId));
+    else if (this.#trace !== 0) session.request(this.#server, block, isLast, core.traces!.field(this.#trace));
+    else session.request(this.#server, block, isLast);
   }
 
   onNotConnected(): void {
@@ -293,11 +316,12 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   #again(sent: boolean): boolean {
     if (++this.attempt > attemptsMax) return false;
     if (!sent) return true;
-    if (this.#replay === undefined) return false;
+    if (!this.#canReplay) return false;
     const given = this.#replaySize - this.#server.queued + this.#server.repeated;
     this.#server = this.#newServer();
     this.#replayed = true;
-    this.#server.preload(this.#replay.parts.slice(), this.#replaySize, given, this.client.received);
+    this.#dataFollows = false; // it is among what is sent again
+    this.#server.preload(this.#replay?.parts.slice() ?? [], this.#replaySize, given, this.client.received);
     return true;
   }
 
@@ -328,7 +352,12 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.#forget();
     this.status = block.status;
     if (!end)
-      return this.#session.sendHeaders(this.client.id, block, false, this.#timed ? this.#answerFields() : noFields);
+      return this.#session.sendHeaders(
+        this.client.id,
+        block,
+        false,
+        ...(this.#timed ? this.#answerFields().map(asOwn) : []),
+      );
     this.#note(block);
     this.#release();
     this.client.end(block);
@@ -347,7 +376,7 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
   }
 
   #goesElsewhere(status: number): boolean {
-    const again = this.#replay !== undefined && this.attempt < attemptsMax;
+    const again = this.#canReplay && this.attempt < attemptsMax;
     return again && (this.#session.core.picker.elsewhere?.(this.upstream!, status, this) ?? false);
   }
 
@@ -446,4 +475,12 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.client.reset(codes.cancel);
     this.#over();
   }
+}
+
+const asOwn = ({ name, value }: Field) => ownField(name, value);
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
 }

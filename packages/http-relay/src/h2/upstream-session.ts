@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Address } from '../address.ts';
+import type { OwnField } from '../own-field.ts';
 import { codes, preface } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { Session, type SessionDeps } from './session.ts';
@@ -58,13 +59,14 @@ export class UpstreamSession extends Session {
   }
 
   /** Sends a request's head. What waits in `side` follows. */
-  request(side: Side, block: HeaderBlock, own: HeaderBlock['kept'], isLast: boolean): void {
+  request(side: Side, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void {
     this.deadlineMs = Number.POSITIVE_INFINITY;
     const id = this.#nextId;
     this.#nextId += 2;
     this.open(side, id);
-    this.sendHeaders(id, block, isLast, own);
-    if (side.queued > 0) this.waiting.add(side);
+    this.sendHeaders(id, block, isLast, ...own);
+    if (side.queued === 0) return;
+    this.waiting.add(side);
     while (side.pump());
   }
 
@@ -91,7 +93,7 @@ export class UpstreamSession extends Session {
   }
 
   protected onGoaway(lastId: number): void {
-    for (const side of [...this.streams.values()]) {
+    for (const side of this.streams.all()) {
       if (side.id <= lastId) continue;
       this.forget(side);
       side.lose();

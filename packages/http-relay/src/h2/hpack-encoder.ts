@@ -25,8 +25,8 @@ const noFields: readonly OwnField[] = [];
 const memoMax = 64;
 
 function look(field: Field): void {
-  field.fixed = staticIndex.get(field.key) ?? 0;
   field.fixedName = staticName.get(field.name) ?? 0;
+  field.fixed = field.fixedName === 0 ? 0 : (staticIndex.get(field.key) ?? 0);
 }
 
 /** A block is built here. Decoded blocks are bounded by 32 KiB and fields are not larger encoded than they count decoded. */

@@ -46,6 +46,9 @@ const closeMs = 1_000;
 
 /** Connections that the server's gRPC port may refuse one request, with a look at the server after each: it may be restarting. */
 const grpcAttemptsMax = 3;
+/** Marks a request as counted that is for no model, or for none yet. */
+const noEntry = {};
+
 const noGrpc: Refusal = { status: 503, reason: 'no-grpc', message: 'the model server takes no gRPC', retryAfterS: 1 };
 
 /** Where the server takes requests. */
@@ -66,8 +69,8 @@ export async function openDataPath(
   const speaksV1 = protocols?.v1 ?? true;
   const speaksV2 = protocols?.v2 ?? true;
   const counts = { requests: 0, errors: 0 };
-  /** Requests under way. The relay refuses some by itself: those were never ours to count. */
-  const underWay = new Set<Exchange>();
+  /** Requests under way: those with a tag. The relay refuses some by itself: they were never ours to count. */
+  let underWay = 0;
   /** Ports of the server that refused a connection, and that it has not been looked at since. */
   const suspects = new Set<Upstream>();
 
@@ -84,7 +87,7 @@ export async function openDataPath(
   }
 
   function send(entry: Entry | undefined, exchange: Exchange, overGrpc: boolean): Answer {
-    if (exchange.tag === undefined && entry !== undefined) {
+    if (exchange.tag === noEntry && entry !== undefined) {
       exchange.tag = entry;
       enter(entry);
     }
@@ -105,7 +108,10 @@ export async function openDataPath(
     random,
     name: 'roundhouse-agent',
     pick(head, exchange) {
-      underWay.add(exchange);
+      if (exchange.tag === undefined) {
+        exchange.tag = noEntry;
+        underWay++;
+      }
       if (!(isV1(head.route) ? speaksV1 : speaksV2)) return wrongProtocol(head);
       const overGrpc = isGrpc(head.route);
       if (!hasModel(head.route)) return answer('', exchange, overGrpc);
@@ -119,13 +125,14 @@ export async function openDataPath(
       if (failure === 'connect' || failure === 'reset') onDoubt();
     },
     onDone(exchange) {
-      if (!underWay.delete(exchange)) return;
-      held.delete(exchange);
+      if (exchange.tag === undefined) return;
+      underWay--;
+      if (held.size > 0) held.delete(exchange);
       counts.requests++;
       const failed = exchange.status >= 500;
       if (failed) counts.errors++;
-      const entry = exchange.tag as Entry | undefined; // only `answer` sets it
-      if (entry === undefined) return;
+      if (exchange.tag === noEntry) return;
+      const entry = exchange.tag as Entry; // only `send` sets it
       leave(entry);
       onTraffic(entry.name, failed);
     },
@@ -140,12 +147,12 @@ export async function openDataPath(
   return {
     port: listening.port,
     get inFlight() {
-      return underWay.size;
+      return underWay;
     },
     counters: () => ({
       requests_total: counts.requests,
       request_errors_total: counts.errors,
-      requests_in_flight: underWay.size,
+      requests_in_flight: underWay,
       requests_waiting: held.size,
       server_by_socket: Number(way.isLocal || socketPath !== undefined),
     }),

@@ -12,7 +12,7 @@ const service = 'default/bench';
 const warm = 1;
 const cold = 2;
 const loaded = 5;
-const changeEveryMs = 20;
+const changeEveryMs = 100;
 
 /** A controller's end of the control stream that tells one service's routers and agents what each is to know. */
 export type Control = Awaited<ReturnType<typeof openControl>>;

@@ -18,7 +18,7 @@ export async function measureLoading(
   const times: LoadTime[] = [];
   for (const models of sizes) {
     try {
-      const ms = await loadAtOnce(world, service, models);
+      const ms = await loadAtOnce(world, service, models, say);
       times.push({ models, ms });
       say(`${models} models Ready in ${(ms / 1000).toFixed(2)} s`);
     } catch (error) {
@@ -29,7 +29,7 @@ export async function measureLoading(
   return times;
 }
 
-async function loadAtOnce(world: World, service: string, models: number): Promise<number> {
+async function loadAtOnce(world: World, service: string, models: number, say: (line: string) => void): Promise<number> {
   const names = Array.from({ length: models }, (_, index) => `load-${models}-${index + 1}`);
   const isMine = ({ name }: { readonly name: string }) => name.startsWith(`load-${models}-`);
   const everyMs = models < 100 ? 5 : models;
@@ -40,7 +40,17 @@ async function loadAtOnce(world: World, service: string, models: number): Promis
     for (const name of remaining) await world.add(name, service, Number(name.split('-')[2]));
   };
   await Promise.all(Array.from({ length: 8 }, post));
-  const allReady = async () => (await world.models()).filter(isMine).every(({ ready }) => ready);
+  let nextTellMs = tellEveryMs;
+  const allReady = async () => {
+    const mine = (await world.models()).filter(isMine);
+    const ready = mine.filter(({ ready }) => ready).length;
+    const elapsedMs = performance.now() - began;
+    if (elapsedMs > nextTellMs) {
+      nextTellMs = elapsedMs + tellEveryMs;
+      say(`${ready} of ${models} models Ready after ${Math.round(elapsedMs / 1000)} s`);
+    }
+    return ready === models;
+  };
   await until(`${models} models are Ready`, allReady, loadingMsMax, everyMs);
   const ms = performance.now() - began;
   for (const name of names) await world.remove(name);
@@ -48,5 +58,8 @@ async function loadAtOnce(world: World, service: string, models: number): Promis
   return ms;
 }
 
-/** Triton's hundred, two seconds each, on a busy machine; MLServer's thousand. */
-const loadingMsMax = 15 * 60_000;
+/** Long loads tell how far they are. */
+const tellEveryMs = 15_000;
+
+/** MLServer's thousand, and Triton's three hundred at two seconds each. */
+const loadingMsMax = 25 * 60_000;

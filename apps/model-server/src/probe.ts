@@ -2,13 +2,10 @@ import { CodedError, messageOf, systemClock } from '@roundhouse/base';
 import type { ProbeAnswer, ProbeQuestion } from './runtimes/onnx/probe-protocol.ts';
 import { openOnnxSession } from './runtimes/onnx/session.ts';
 import { timeRuns } from './runtimes/onnx/trial.ts';
-
-/** `y = Identity(x)`, as ONNX. */
-const identity = 'CAgSADo3ChAKAXgSAXkiCElkZW50aXR5EgFnWg8KAXgSCgoICAESBAoCCAFiDwoBeRIKCggIARIECgIIAUIECgAQEQ==';
+import { warmUpOnnx } from './runtimes/onnx/warm-up.ts';
 
 // A process of its own for files that may crash the native runtime. What the library does only once is not the file's cost.
-const { InferenceSession } = await import('onnxruntime-node');
-await (await InferenceSession.create(Buffer.from(identity, 'base64'))).release();
+await warmUpOnnx();
 
 const say = (answer: ProbeAnswer) => process.send?.(answer);
 

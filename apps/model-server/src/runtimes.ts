@@ -44,12 +44,18 @@ export function createRuntimes(
   const pool = createPool(clock, start, threadsMax);
   const prober = createProber({ clock, probeUrl });
   const hosts = createHosts(start, threadsMax);
+  let warm: Promise<void> | undefined;
+  const warmUp = () => {
+    // Where it fails, so does what it is for, and says why.
+    warm ??= pool.ask('warmUpOnnx').catch(() => {});
+    return warm;
+  };
   return {
     pool,
     async open(name) {
       if (!namePattern.test(name)) throw invalid(`${JSON.stringify(name)} is no model name`);
-      const artifact = await findArtifact(join(modelDirectory, name));
-      const model = await openModel({ clock, memory, pool, prober, hosts }, artifact);
+      const artifact = findArtifact(join(modelDirectory, name));
+      const model = await openModel({ clock, memory, pool, prober, hosts, warmUp }, artifact);
       return { model, version: artifact.version };
     },
     async close() {

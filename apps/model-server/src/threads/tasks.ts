@@ -41,6 +41,9 @@ export function createTasks(clock: Pick<Clock, 'monotonic'>) {
       return { data, ms: clock.monotonic() - startedMs };
     },
 
+    async warmUpOnnx() {
+      await (await import('../runtimes/onnx/warm-up.ts')).warmUpOnnx();
+    },
     async openSession(id: number, path: string) {
       const session = await (await onnx()).openOnnxSession(path);
       sessions.set(id, session);

@@ -34,38 +34,56 @@ const int32 = (length: number) => new Int32Array(length);
 const float64 = (length: number) => new Float64Array(length);
 
 export function forestOf(trees: readonly Tree[]): Forest {
-  const words = new Growing(int32);
-  const thresholds = new Growing(float64);
-  const roots = new Growing(int32);
-  const leaves = new Growing(float64);
+  const total = (countOf: (tree: Tree) => number) => trees.reduce((sum, tree) => sum + countOf(tree), 0);
+  const splits = total(({ features }) => features.length);
+  const words = new Int32Array(new SharedArrayBuffer(splits * wordsPerSplit * 4));
+  const thresholds = new Float64Array(new SharedArrayBuffer(splits * 8));
+  const roots = new Int32Array(new SharedArrayBuffer(trees.length * 4));
+  const leaves = new Float64Array(new SharedArrayBuffer(total((tree) => tree.leaves.length) * 8));
   const setStarts = new Growing(int32);
   const sets = new Growing(int32);
-  for (const tree of trees) {
-    const [firstWord, firstLeaf, firstSet] = [words.length, leaves.length, setStarts.length];
-    const childOf = (child: number) => (child < 0 ? ~(firstLeaf + ~child) : firstWord + child * wordsPerSplit);
-    roots.push(tree.features.length === 0 ? ~firstLeaf : firstWord);
-    for (let at = 0; at < tree.features.length; at++) {
-      const decision = tree.decisions[at] as number;
-      words.push(childOf(tree.left[at] as number));
-      words.push(childOf(tree.right[at] as number));
-      words.push(((tree.features[at] as number) << 4) | decision);
-      words.push((decision & 1) === 1 ? firstSet + (tree.thresholds[at] as number) : 0);
-      thresholds.push(tree.thresholds[at] as number);
-    }
-    leaves.append(tree.leaves);
+  let [split, leaf] = [0, 0];
+  for (const [at, tree] of trees.entries()) {
+    roots[at] = tree.features.length === 0 ? ~leaf : split * wordsPerSplit;
+    writeSplits(tree, { words, split, leaf, firstSet: setStarts.length });
+    thresholds.set(tree.thresholds, split);
+    leaves.set(tree.leaves, leaf);
+    split += tree.features.length;
+    leaf += tree.leaves.length;
     // Each tree's last boundary stands between its sets and the next tree's: an empty set that no split names.
     if (tree.sets.length > 0) for (const start of tree.setStarts) setStarts.push(sets.length + start);
     sets.append(tree.sets);
   }
   return {
-    words: words.finish(),
-    thresholds: thresholds.finish(),
-    roots: roots.finish(),
-    leaves: leaves.finish(),
+    words,
+    thresholds,
+    roots,
+    leaves,
     setStarts: setStarts.finish(),
     sets: sets.finish(),
     linear: trees.some(({ linear }) => linear !== undefined) ? linearLeavesOf(trees) : undefined,
   };
+}
+
+/** How much of each kind comes before the tree. */
+type Place = {
+  readonly words: Int32Array;
+  readonly split: number;
+  readonly leaf: number;
+  readonly firstSet: number;
+};
+
+function writeSplits({ features, thresholds, decisions, left, right }: Tree, place: Place) {
+  const { words, split, leaf, firstSet } = place;
+  const childOf = (child: number) => (child < 0 ? ~(leaf + ~child) : (split + child) * wordsPerSplit);
+  for (let at = 0; at < features.length; at++) {
+    const decision = decisions[at] as number;
+    const word = (split + at) * wordsPerSplit;
+    words[word] = childOf(left[at] as number);
+    words[word + 1] = childOf(right[at] as number);
+    words[word + 2] = ((features[at] as number) << 4) | decision;
+    words[word + 3] = (decision & 1) === 1 ? firstSet + (thresholds[at] as number) : 0;
+  }
 }
 
 function linearLeavesOf(trees: readonly Tree[]): LinearLeaves {

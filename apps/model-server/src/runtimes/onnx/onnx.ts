@@ -16,6 +16,8 @@ export type OnnxDeps = {
   readonly memory: Memory;
   readonly prober: Pick<Prober, 'probe'>;
   readonly hosts: Pick<Hosts, 'open'>;
+  /** Resolves once the library is in this process' memory, without having held up this thread. */
+  readonly warmUp: () => Promise<void>;
 };
 
 /** Loading is done once, so others may wait a little longer for it than for a prediction. */
@@ -30,23 +32,40 @@ const sessionBytes = 128 * 1024;
  * answers requests; others by a thread beside it.
  */
 export async function loadOnnx(deps: OnnxDeps, artifact: Artifact): Promise<Model> {
-  const { memory, prober, hosts } = deps;
+  const { memory, prober, hosts, warmUp } = deps;
   const { path, sizeBytes } = artifact;
-  const reservation = memory.reserve(sizeBytes);
+  const reservation = memory.reserve(sizeBytes + sessionBytes);
+  /** What loads without harm, and quickly, is loaded here while the probe goes on to predict. */
+  let opening: Promise<OnnxSession> | undefined;
+  const onLoaded = (loadMs: number) => {
+    if (loadMs > loadMsMax) return;
+    opening = warmUp().then(() => openOnnxSession(path));
+    opening.catch(() => {}); // awaited below, unless the probe fails
+  };
+  void warmUp(); // while the probe starts
   try {
-    const { loadMs, timings, memoryBytes } = await prober.probe(path, sizeBytes);
+    const { loadMs, timings, memoryBytes } = await prober.probe(path, sizeBytes, onLoaded);
     reservation.resize(Math.max(memoryBytes, sizeBytes + sessionBytes));
     const runMs = timings[0]?.ms ?? Number.POSITIVE_INFINITY;
-    if (loadMs <= loadMsMax && runMs <= onTheSpotMsMax) {
+    if (opening !== undefined && runMs <= onTheSpotMsMax) {
       const cost = createCost(Number.POSITIVE_INFINITY);
       for (const { size, ms } of timings) cost.learn(size, ms);
-      return held({ ...deps, artifact, cost, reservation }, await openOnnxSession(path));
+      return held({ ...deps, artifact, cost, reservation }, await opening);
     }
+    await discard(opening);
     return hosted(await hosts.open(path, Math.max(loadMs, runMs) > sharedMsMax), reservation);
   } catch (error) {
+    await discard(opening);
     reservation.release();
     throw error;
   }
+}
+
+async function discard(opening: Promise<OnnxSession> | undefined) {
+  await opening?.then(
+    (session) => session.close(),
+    () => {},
+  );
 }
 
 type Held = OnnxDeps & { readonly artifact: Artifact; readonly cost: Cost; readonly reservation: Reservation };

@@ -16,19 +16,27 @@ export type Trial = {
 
 /** Loads files in child processes first, so that one that crashes ONNX Runtime takes nothing with it. */
 export type Prober = {
-  /** Rejects with ModelRefused when the file cannot be loaded, or when loading it ends the process that tries. */
-  probe(path: string, sizeBytes: number): Promise<Trial>;
+  /**
+   * Rejects with ModelRefused when the file cannot be loaded, or when loading it ends the process that tries. `onLoaded` is told
+   * that it can be, before predictions are tried.
+   */
+  probe(path: string, sizeBytes: number, onLoaded?: (loadMs: number) => void): Promise<Trial>;
   close(): Promise<void>;
 };
 
+/** It shares the code with the server, and shall need little else: no room for garbage, no threads that compile. */
+const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
+
 /** Larger files get a process of their own, so that small ones do not wait for them, and their memory is given back at once. */
 const largeBytes = 8 * 1024 * 1024;
-/** A probe takes some 60 MB; starting one takes about 100 ms. */
+/** A probe takes some 25 MB that are its own; starting one takes about 100 ms. */
 const idleMsMax = 60_000;
 
 export type ProbeDeadlines = { readonly loadMs: number; readonly trialMs: number };
 
 const defaultDeadlines: ProbeDeadlines = { loadMs: 300_000, trialMs: 2_000 };
+
+type OnLoaded = (loadMs: number) => void;
 
 export type ProberDeps = { readonly clock: Clock; readonly probeUrl: URL };
 
@@ -40,9 +48,8 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
 
   const start = (): ChildProcess => {
     const child = fork(probeUrl, {
-      serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      execArgv: [],
+      execArgv: lean,
     });
     running.add(child);
     child.once('exit', () => {
@@ -54,32 +61,32 @@ export function createProber({ clock, probeUrl }: ProberDeps, deadlines: ProbeDe
     return child;
   };
 
-  const probeStanding = async (path: string): Promise<Trial> => {
+  const probeStanding = async (path: string, onLoaded: OnLoaded): Promise<Trial> => {
     cancelIdle();
     standing ??= start();
     try {
-      return await ask(clock, deadlines, standing, path);
+      return await ask(clock, deadlines, standing, path, onLoaded);
     } finally {
       const child = standing;
       cancelIdle = clock.after(idleMsMax, () => child?.kill('SIGKILL'));
     }
   };
 
-  const probeAlone = async (path: string): Promise<Trial> => {
+  const probeAlone = async (path: string, onLoaded: OnLoaded): Promise<Trial> => {
     const child = start();
     giveWay(child);
     try {
-      return await ask(clock, deadlines, child, path);
+      return await ask(clock, deadlines, child, path, onLoaded);
     } finally {
       child.kill('SIGKILL');
     }
   };
 
   return {
-    probe(path, sizeBytes) {
-      if (sizeBytes > largeBytes) return probeAlone(path);
+    probe(path, sizeBytes, onLoaded = () => {}) {
+      if (sizeBytes > largeBytes) return probeAlone(path, onLoaded);
       // One file at a time, so that a crash has one cause.
-      const result = turn.then(() => probeStanding(path));
+      const result = turn.then(() => probeStanding(path, onLoaded));
       turn = result.catch(() => {});
       return result;
     },
@@ -106,7 +113,13 @@ function giveWay({ pid }: ChildProcess) {
   writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => {});
 }
 
-function ask(clock: Clock, deadlines: ProbeDeadlines, child: ChildProcess, path: string): Promise<Trial> {
+function ask(
+  clock: Clock,
+  deadlines: ProbeDeadlines,
+  child: ChildProcess,
+  path: string,
+  onLoaded: OnLoaded,
+): Promise<Trial> {
   return new Promise((resolve, reject) => {
     let loadMs: number | undefined;
     let isLate = false;
@@ -129,7 +142,7 @@ function ask(clock: Clock, deadlines: ProbeDeadlines, child: ChildProcess, path:
           loadMs = answer.loadMs;
           cancel();
           cancel = clock.after(deadlines.trialMs, late);
-          return;
+          return onLoaded(loadMs);
         case 'tried': {
           const { timings, memoryBytes } = answer;
           return settle(() => resolve({ loadMs: loadMs ?? 0, timings, memoryBytes }));

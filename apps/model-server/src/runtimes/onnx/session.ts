@@ -31,9 +31,13 @@ const options: InferenceSession.SessionOptions = {
   logSeverityLevel: 4,
 };
 
+/** Loaded with the first model that needs it, and then asked for no more: even that takes its time. */
+let library: Promise<typeof import('onnxruntime-node')> | undefined;
+
 /** Opens the file by its path, so that weights kept in files beside it are found. */
 export async function openOnnxSession(path: string): Promise<OnnxSession> {
-  const runtime = await import('onnxruntime-node');
+  library ??= import('onnxruntime-node');
+  const runtime = await library;
   const session = await createSession(runtime, path);
   try {
     const inputs = tensorsOf('input', session.inputMetadata);
@@ -68,7 +72,7 @@ function runWith(Tensor: typeof OnnxTensor, session: InferenceSession): OnnxSess
     for (const { name, datatype, shape, data } of inputs) {
       const type = onnxTypes[datatype] as OnnxTensor.Type;
       const tensor = new Tensor(type, onnxDataOf(name, data) as Float32Array, shape);
-      // The tensor would show a Float16Array, of which onnxruntime-node 1.30 finds no byte.
+      // The tensor would show a Float16Array, of which onnxruntime-node finds no byte.
       feeds[name] = datatype === 'FP16' ? Object.defineProperty(tensor, 'data', { value: data }) : tensor;
     }
     let results: InferenceSession.OnnxValueMapType;

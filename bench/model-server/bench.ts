@@ -7,7 +7,7 @@ import type { Benchmark, Measurement, RatioBound, Subject } from '../frame/bench
 import { processes, treeOf } from '../frame/process-tree.ts';
 import { quantile } from '../frame/statistics.ts';
 import { ask, open, press } from './clients.ts';
-import { expected, irisRequest, microsecondsOf, predictBare, predictHere } from './in-process.ts';
+import { expected, irisRequest, microsecondsOf, type Predict, predictBare, predictHere } from './in-process.ts';
 import {
   addExample,
   pythonOf,
@@ -155,8 +155,12 @@ async function beside(server: Server, isLoading: boolean): Promise<Measurement[]
   return measured;
 }
 
-function microseconds(value: number): Measurement[] {
-  return [{ metric: 'CPU time of a prediction', unit: 'µs', value }];
+async function timesOf(predict: Promise<Predict>): Promise<Measurement[]> {
+  const { elapsed, cpu } = await microsecondsOf(await predict);
+  return [
+    { metric: 'time of a prediction', unit: 'µs', value: elapsed },
+    { metric: 'CPU time of a prediction', unit: 'µs', value: cpu },
+  ];
 }
 
 /** What every server is asked for. */
@@ -195,11 +199,11 @@ async function measureOurs(server: Server, shape: string): Promise<readonly Meas
     case onnxLoad:
       return loaded(server, 'small-onnx');
     case bare.xgboost:
-      return microseconds(await microsecondsOf(await predictHere(server.models, 'xgboost', request)));
+      return timesOf(predictHere(server.models, 'xgboost', request));
     case bare.lightgbm:
-      return microseconds(await microsecondsOf(await predictHere(server.models, 'lightgbm', request)));
+      return timesOf(predictHere(server.models, 'lightgbm', request));
     case bare.onnx:
-      return microseconds(await microsecondsOf(await predictHere(server.models, 'small-onnx', irisRequest)));
+      return timesOf(predictHere(server.models, 'small-onnx', irisRequest));
     case quiet:
     case busy:
       return beside(server, shape === busy);
@@ -246,7 +250,7 @@ export const benchmark: Benchmark = {
     peer(kserve, 'kserve', startKserve),
     {
       name: library,
-      measure: async (shape) => (shape === bare.onnx ? microseconds(await microsecondsOf(await predictBare())) : []),
+      measure: async (shape) => (shape === bare.onnx ? await timesOf(predictBare()) : []),
     },
   ],
   against: [mlserver, kserve, library],
@@ -254,8 +258,8 @@ export const benchmark: Benchmark = {
   bounds: [
     ...Object.values(loads).map((shape) => median(shape, 'time of a load', 2)),
     median(onnxLoad, 'time of a load', 2),
-    median(bare.xgboost, 'CPU time of a prediction', 20),
-    median(bare.lightgbm, 'CPU time of a prediction', 20),
+    median(bare.xgboost, 'time of a prediction', 20),
+    median(bare.lightgbm, 'time of a prediction', 20),
     median(many.trees[0], 'resident memory', 200),
     median(many.onnx[0], 'resident memory', 300),
     median(many.manyTrees[0], 'time to load all', 30),
@@ -264,7 +268,7 @@ export const benchmark: Benchmark = {
   ratioBounds: [
     ...promisesAgainst(mlserver),
     ...promisesAgainst(kserve),
-    { subject: ours, shape: bare.onnx, metric: 'CPU time of a prediction', against: library, atMost: 1.3 },
+    { subject: ours, shape: bare.onnx, metric: 'time of a prediction', against: library, atMost: 1.3 },
     { subject: ours, shape: busy, metric: 'latency p99', against: ours, againstShape: quiet, atMost: 2 },
   ],
 };

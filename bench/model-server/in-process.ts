@@ -6,7 +6,7 @@ import { createInference } from '../../apps/model-server/src/inference.ts';
 import { openRepository } from '../../apps/model-server/src/testing/open-repository.ts';
 import { checkout } from '../frame/stack.ts';
 
-type Predict = () => Promise<unknown>;
+export type Predict = () => Promise<unknown>;
 
 /** As much of onnxruntime-node as is used here; it is a dependency of the server alone. */
 type Runtime = {
@@ -45,15 +45,16 @@ export async function predictBare(): Promise<Predict> {
   return () => session.run({ X: new ort.Tensor('float32', Float32Array.of(5.1, 3.5, 1.4, 0.2), [1, 4]) });
 }
 
-/** Microseconds of CPU time of one call, over calls of about `forMs` milliseconds, after as long a warm-up. */
-export async function microsecondsOf(predict: Predict, forMs = 500): Promise<number> {
+/** Microseconds of one call, by the clock and of CPU time, over calls of about `forMs` milliseconds, after as long a warm-up. */
+export async function microsecondsOf(predict: Predict, forMs = 500) {
   const run = async () => {
     const startedMs = performance.now();
     const before = process.cpuUsage();
     let calls = 0;
     for (; performance.now() - startedMs < forMs; calls += 20) for (let at = 0; at < 20; at++) await predict();
+    const elapsedMs = performance.now() - startedMs;
     const { user, system } = process.cpuUsage(before);
-    return (user + system) / calls;
+    return { elapsed: (elapsedMs * 1_000) / calls, cpu: (user + system) / calls };
   };
   await run();
   return run();

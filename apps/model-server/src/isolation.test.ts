@@ -27,17 +27,22 @@ const requestOf = (example: string) =>
   JSON.parse(readFileSync(join(examples, 'expected', `${example}.json`), 'utf8')).request.v2;
 const predictTrees = () => test.ask('POST', '/v2/models/trees/infer', requestOf('diabetes-xgboost'));
 
-/** How many predictions on another model were answered while `work` ran. */
-async function answeredDuring(work: Promise<unknown>): Promise<number> {
+/**
+ * The longest wait for a prediction on another model while `work` ran, as a share of the work: near 1 if it held all others up.
+ * A machine that is busy stretches both alike.
+ */
+async function longestWaitDuring(work: Promise<unknown>): Promise<number> {
+  const startedMs = performance.now();
   let isDone = false;
   const done = work.finally(() => (isDone = true));
-  let answered = 0;
+  let longestMs = 0;
   while (!isDone) {
+    const askedMs = performance.now();
     expect((await predictTrees()).status).toBe(200);
-    if (!isDone) answered++;
+    longestMs = Math.max(longestMs, performance.now() - askedMs);
   }
   await done;
-  return answered;
+  return longestMs / (performance.now() - startedMs);
 }
 
 const rows = 400_000;
@@ -59,7 +64,7 @@ describe('other models', () => {
       'inference-header-content-length': `${jsonLength}`,
     });
 
-    expect(await answeredDuring(asked)).toBeGreaterThan(1);
+    expect(await longestWaitDuring(asked)).toBeLessThan(0.5);
     expect((await asked).status).toBe(200);
   });
 
@@ -67,7 +72,7 @@ describe('other models', () => {
     const text = JSON.stringify({ instances: Array.from({ length: 50_000 }, () => Array(10).fill(0.05)) });
     const asked = test.ask('POST', '/v1/models/trees:predict', text);
 
-    expect(await answeredDuring(asked)).toBeGreaterThan(1);
+    expect(await longestWaitDuring(asked)).toBeLessThan(0.5);
     expect((await asked).body).toMatchObject({ predictions: { length: 50_000 } });
   });
 
@@ -80,7 +85,7 @@ describe('other models', () => {
     directory.write('large/model.txt', `${head.replace(/^tree_sizes=.*\n/m, '')}${many.join('')}end of trees\n`);
     const loaded = load('large');
 
-    expect(await answeredDuring(loaded)).toBeGreaterThan(1);
+    expect(await longestWaitDuring(loaded)).toBeLessThan(0.5);
     expect((await loaded).status).toBe(200);
   });
 
@@ -89,7 +94,7 @@ describe('other models', () => {
     writeMatrixOnnx(join(directory.path, 'matrix/model.onnx'), 4_000);
     const loaded = load('matrix');
 
-    expect(await answeredDuring(loaded)).toBeGreaterThan(1);
+    expect(await longestWaitDuring(loaded)).toBeLessThan(0.5);
     expect((await loaded).status).toBe(200);
   });
 
@@ -111,7 +116,7 @@ describe('other models', () => {
   it('do not notice a file that crashes the native runtime; it is refused with the reason', async () => {
     const refused = load('deep');
 
-    expect(await answeredDuring(refused)).toBeGreaterThan(0);
+    expect(await longestWaitDuring(refused)).toBeLessThan(0.5);
     expect(await refused).toMatchObject({
       status: 400,
       body: { error: expect.stringMatching(/crashes ONNX Runtime/) },

@@ -16,7 +16,7 @@ import { autoscalerFor, disruptionBudgetFor } from './manifests/scaling.ts';
 import { capacityBytesOf } from './manifests/server.ts';
 import { serviceFor } from './manifests/service.ts';
 import { chooseRuntime, ownRuntime, type Runtime, type RuntimeChoice, staticProblem } from './runtime.ts';
-import type { ServiceConfig } from './service-config.ts';
+import { isMultiModelServer, type ServiceConfig } from './service-config.ts';
 import { unreadableIn } from './traffic.ts';
 import { ownArtifact, unsupportedIn } from './unsupported.ts';
 
@@ -84,7 +84,7 @@ export function planInferenceService(facts: Facts): Plan {
   const unsupported = [...unsupportedIn(parsed, resolved, autoscaling), ...unreadableIn(service.annotations)];
   const { multiModel } = resolved;
   const stopped = service.annotations[stopAnnotation] === 'true';
-  const choice = runtimeFor(predictor, resolved, runtimes);
+  const choice = runtimeFor(predictor, resolved, runtimes, config);
   if ('reason' in choice) return { kind: 'blocked', trouble: choice, unsupported, stopped, multiModel };
   const { runtime, protocol } = choice;
   const rendering: Rendering = {
@@ -127,7 +127,12 @@ function ownModelOf(resolved: ResolvedPredictor): Resolution['own'] {
 }
 
 /** The runtime that models are loaded with, if there is anything to load, and any way to. */
-function runtimeFor(predictor: Predictor, resolved: ResolvedPredictor, runtimes: readonly Runtime[]): RuntimeChoice {
+function runtimeFor(
+  predictor: Predictor,
+  resolved: ResolvedPredictor,
+  runtimes: readonly Runtime[],
+  config: ServiceConfig,
+): RuntimeChoice {
   const { format, multiModel } = resolved;
   const none = (message: string): RuntimeChoice => ({ reason: 'NoSupportingRuntime', message });
   if (format === 'custom') {
@@ -141,6 +146,7 @@ function runtimeFor(predictor: Predictor, resolved: ResolvedPredictor, runtimes:
     return none(`format "${format.name}" with neither TrainedModels nor a storageUri of s3, gs, https, http or file`);
   }
   const choice = chooseRuntime(resolved, runtimes);
-  const problem = 'runtime' in choice ? staticProblem(choice.runtime) : undefined;
+  const isOptedIn = isMultiModelServer(config, format.name);
+  const problem = 'runtime' in choice && !isOptedIn ? staticProblem(choice.runtime) : undefined;
   return problem === undefined ? choice : none(problem);
 }

@@ -31,19 +31,20 @@ const shipped = {
   localModel: '{ "enabled": false }',
 };
 
+const planned = (data: Readonly<Record<string, string>>, predictor: object, runtime = aRuntime()) =>
+  planInferenceService({
+    names,
+    service: aServiceIdentity({ annotations: { 'a.org/note': 'x' } }),
+    spec: { predictor },
+    runtimes: [runtime],
+    config: parseServiceConfig(data).config,
+    storage: noStorage,
+    fileRoots: [],
+    installation,
+  });
+
 const rendered = (data: Readonly<Record<string, string>>, predictor: object = { onnx: {} }) =>
-  deploymentOf(
-    planInferenceService({
-      names,
-      service: aServiceIdentity({ annotations: { 'a.org/note': 'x' } }),
-      spec: { predictor },
-      runtimes: [aRuntime()],
-      config: parseServiceConfig(data).config,
-      storage: noStorage,
-      fileRoots: [],
-      installation,
-    }),
-  );
+  deploymentOf(planned(data, predictor));
 
 describe('inferenceservice-config', () => {
   it('is read as KServe ships it', () => {
@@ -84,6 +85,19 @@ describe('inferenceservice-config', () => {
     );
     expect(spec).toMatchObject({ strategy: { rollingUpdate: { maxSurge: '1', maxUnavailable: '0' } } });
     expect(spec.template.spec.automountServiceAccountToken).toBe(true);
+  });
+
+  it.each([
+    ['of a framework', { tensorflow: { multiModelServer: true } }, 'apply'],
+    ['of a protocol', { tensorflow: { v2: { image: 'i', multiModelServer: true } } }, 'apply'],
+    ['of another framework', { sklearn: { multiModelServer: true } }, 'blocked'],
+    ['that says no', { tensorflow: { multiModelServer: false } }, 'blocked'],
+  ])('takes an old multiModelServer setting %s for what it says', (_, predictors, kind) => {
+    const supportedModelFormats = [{ name: 'tensorflow', autoSelect: true }];
+    const spec = { ...aRuntime().spec, multiModel: false, supportedModelFormats };
+    const runtime = aRuntime({ name: 'tensorflow-serving', annotations: {}, spec });
+
+    expect(planned({ predictors: JSON.stringify(predictors) }, { tensorflow: {} }, runtime).kind).toBe(kind);
   });
 
   it('says which annotations are not handed on, and what custom containers get', () => {

@@ -28,8 +28,16 @@ const template = z
   .refine((value) => !/\{\{|\}\}/.test(fillTemplate(value, sample)), 'has an expression that is not understood')
   .optional();
 
+/** KServe's settings of one framework up to 0.9; those of a protocol stood under its name. */
+const predictorSettings = z.looseObject({
+  multiModelServer: flag,
+  v1: z.looseObject({ multiModelServer: flag }).optional(),
+  v2: z.looseObject({ multiModelServer: flag }).optional(),
+});
+
 /** The keys that mean something here, with their fields; others are for parts of KServe that we do not have. */
 const sections = {
+  predictors: z.record(z.string(), predictorSettings),
   agent: resources.extend({ image: text }),
   ingress: z.looseObject({
     enableGatewayApi: flag,
@@ -81,6 +89,12 @@ export type ServiceConfig = { readonly [Key in Section]: z.infer<(typeof section
   /** Whether the ConfigMap has the key `ingress`: only then objects are made for it. */
   readonly exposes: boolean;
 };
+
+/** Whether the settings say of a framework's servers that they load models while they run. */
+export function isMultiModelServer({ predictors }: ServiceConfig, framework: string): boolean {
+  const { multiModelServer, v1, v2 } = predictors[framework] ?? {};
+  return [multiModelServer, v1?.multiModelServer, v2?.multiModelServer].includes(true);
+}
 
 export type ParsedConfig = {
   readonly config: ServiceConfig;

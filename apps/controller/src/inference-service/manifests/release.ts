@@ -16,7 +16,8 @@ export function releaseMarks({ service, predictor, runtime, storage, fileRoots, 
     runtime: chart === undefined ? runtime.spec : runtime.name,
     storage,
     fileRoots,
-    config,
+    // What it says of predictors decides whether something is rendered, not what.
+    config: { ...config, predictors: undefined },
   };
   return {
     // The runtime of the next release may come while the controller of the last one still leads.

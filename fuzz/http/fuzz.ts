@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { Field } from '../../packages/http-relay/src/h2/field.ts';
 import { FrameReader, flags, frames, preface, writeFrameHead } from '../../packages/http-relay/src/h2/frames.ts';
-import { HpackEncoder } from '../../packages/http-relay/src/h2/hpack-encoder.ts';
+import { encoded } from '../../packages/http-relay/src/h2/testing/encoded.ts';
 import { readByNode } from '../../packages/http-relay/src/testing/node-reading.ts';
 import { passOn, takeFrames } from '../../packages/http-relay/src/testing/offline.ts';
 import type { Target, TargetGroup } from '../frame/target.ts';
@@ -66,12 +66,7 @@ const frame = (type: number, flag: number, id: number, payload: Buffer = Buffer.
   return Buffer.concat([bytes, payload]);
 };
 const block = (fields: Readonly<Record<string, string>>) =>
-  Buffer.from(
-    new HpackEncoder().encode(
-      undefined,
-      Object.entries(fields).map(([name, value]) => new Field(name, value)),
-    ),
-  );
+  encoded(Object.entries(fields).map(([name, value]) => new Field(name, value)));
 const settings = frame(frames.settings, 0, 0, Buffer.from('000400010000', 'hex'));
 const basic = { ':method': 'POST', ':scheme': 'http', ':authority': 'a' };
 const infer = block({

@@ -25,6 +25,8 @@ export type DataPathDeps = {
   readonly keeps: boolean;
   /** What the server speaks; for one that is not known, `undefined` lets everything be asked. */
   readonly protocols: Dialect['protocols'] | undefined;
+  /** It takes an inference request without `Content-Type` for something else than JSON. */
+  readonly wantsContentType: boolean;
   /** The server did not take a request: look at it. */
   readonly onDoubt: () => void;
   readonly onTraffic: (model: string, failed: boolean) => void;
@@ -59,7 +61,7 @@ export type ServerPlace = ServerAddress & {
 
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
-  { clock, random, keeper, keeps, protocols, onDoubt, onTraffic }: DataPathDeps,
+  { clock, random, keeper, keeps, protocols, wantsContentType, onDoubt, onTraffic }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
   { port, socketPath, localSocket }: ServerPlace,
   grpcPort: number,
@@ -107,6 +109,7 @@ export async function openDataPath(
     clock,
     random,
     name: 'roundhouse-agent',
+    untypedIs: wantsContentType ? 'application/json' : undefined,
     pick(head, exchange) {
       if (exchange.tag === undefined) {
         exchange.tag = noEntry;

@@ -76,7 +76,11 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
   // Of a server that is only known to speak V2 we cannot say that it does not speak V1 as well.
   const protocols = dialect.name === 'v2' ? undefined : dialect.protocols;
-  const dataDeps = { clock, random, keeper, keeps: flags['enable-puller'], protocols, onDoubt: watch.doubt, onTraffic };
+  const { wantsContentType } = dialect;
+  const dataDeps = {
+    ...{ clock, random, keeper, keeps: flags['enable-puller'] },
+    ...{ protocols, wantsContentType, onDoubt: watch.doubt, onTraffic },
+  };
   const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
   data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);
   const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });

@@ -30,6 +30,8 @@ export type Dialect = {
   isFull(answer: Answer): boolean;
   /** Why the server could not hold a model of this name; undefined when it could. */
   refusesName(name: string): string | undefined;
+  /** Takes an inference request without `Content-Type` for something else than JSON. */
+  readonly wantsContentType: boolean;
   /** A file of each model's directory that the server reads for all models at each load, wherever it finds one. */
   readonly readsAtEachLoad: string | undefined;
   /** How a model's directory must look; undefined: as the artifact is. */

@@ -53,5 +53,6 @@ export const kserve: Dialect = {
   protocols: { v1: true, v2: true, grpc: true },
   listing: v1Models,
   isTransient: () => false,
+  wantsContentType: true,
   layout,
 };

@@ -36,6 +36,7 @@ export const v2: Dialect = {
   refusesName: (name) =>
     plainName.test(name) ? undefined : 'a model server takes names of letters, digits, "_", "-" and "." only',
   readsAtEachLoad: undefined,
+  wantsContentType: false,
   layout: undefined,
 };
 

@@ -493,7 +493,8 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   }
 
   #addedLines(): Buffer {
-    if (!this.#core.edge) return this.#core.added;
+    const { head, edge, added, addedToUntyped } = this.#core;
+    if (!edge) return head.route === routes.v2Infer && !head.hasBodyType ? addedToUntyped : added;
     this.#forwarded ??= Buffer.concat([
       Buffer.from(`x-forwarded-for: ${this.#socket.remoteAddress ?? 'unknown'}\r\n`),
       this.#core.added,

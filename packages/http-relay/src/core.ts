@@ -27,6 +27,8 @@ export type Core = {
   readonly picker: Picker;
   /** Field lines added to each request. */
   readonly added: Buffer;
+  /** The same, with the type of bodies that name none. */
+  readonly addedToUntyped: Buffer;
   /** It faces clients: adds `x-forwarded-for`, and names each request in its answer. */
   readonly edge: boolean;
   /** Makes a trace context for requests that bring none. */

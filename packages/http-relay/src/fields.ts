@@ -14,20 +14,25 @@ export const known = {
   timing: 5,
   authorization: 6,
   apiKey: 7,
-  removed: 8,
-  contentLength: 8,
-  transferEncoding: 9,
-  connection: 10,
-  keepAlive: 11,
-  proxyConnection: 12,
-  te: 13,
-  upgrade: 14,
-  http2Settings: 15,
-  notHere: 16,
+  /** Fields that say what a body is: `Content-Type`, or that of V2's binary tensors. */
+  bodyType: 8,
+  removed: 9,
+  contentLength: 9,
+  transferEncoding: 10,
+  connection: 11,
+  keepAlive: 12,
+  proxyConnection: 13,
+  te: 14,
+  upgrade: 15,
+  http2Settings: 16,
+  notHere: 17,
 } as const;
 
 /** Set by an agent on its own refusals, and by nobody else: the model is not on this replica. */
 export const notHereName = 'x-roundhouse-not-here';
+
+/** Of V2's binary tensor extension: the JSON's length, behind which the tensors' bytes follow. */
+const binaryTensorsName = 'inference-header-content-length';
 
 /** What went wrong in a head, as a negative HTTP status, so that one number says "incomplete" (0), "how long" or "why not". */
 export const bad = -400;
@@ -151,13 +156,15 @@ function idOf(bytes: Uint8Array, start: number, end: number): number {
     case 10:
       return is('connection', known.connection) || is('keep-alive', known.keepAlive);
     case 12:
-      return is('x-request-id', known.requestId);
+      return is('x-request-id', known.requestId) || is('content-type', known.bodyType);
     case 14:
       return is('content-length', known.contentLength) || is('http2-settings', known.http2Settings);
     case 16:
       return is('proxy-connection', known.proxyConnection);
     case 17:
       return is('transfer-encoding', known.transferEncoding);
+    case binaryTensorsName.length:
+      return is(binaryTensorsName, known.bodyType);
     case notHereName.length:
       return is(notHereName, known.notHere);
   }

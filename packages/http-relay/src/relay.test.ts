@@ -28,6 +28,22 @@ describe('a relay', () => {
     expect(seen[0]!.split(' ').at(-1)).toBe(seen[1]!.split(' ').at(-1));
   });
 
+  it.each([
+    ['nothing of its body', [], ['content-type', 'application/json']],
+    ['its type', ['Content-Type: application/octet-stream'], ['Content-Type', 'application/octet-stream']],
+    ['that it holds binary tensors', ['Inference-Header-Content-Length: 2'], ['Inference-Header-Content-Length', '2']],
+  ])('names the type of an inference request that says %s, where it is told to', async (_, headers, expected) => {
+    const upstream = await rig.http((req, res) => res.end(JSON.stringify(req.rawHeaders)));
+    const { port } = await rig.relay(upstream.port, { untypedIs: 'application/json' });
+    const all = ['Connection: close', 'Content-Length: 2', ...headers];
+    const answer = await rig.exchange(port, post('/v2/models/m/infer', all, '{}'));
+    const sent: string[] = JSON.parse(answer.split('\r\n\r\n')[1]!);
+    const at = sent.findIndex((name) => /^(content-type|inference-header-content-length)$/i.test(name));
+
+    expect(sent.slice(at, at + 2)).toEqual(expected);
+    expect(sent.filter((name) => /^content-type$/i.test(name)).length).toBeLessThanOrEqual(1);
+  });
+
   it('removes what concerns one hop only, and adds who it is', async () => {
     const upstream = await rig.http((req, res) => res.end(JSON.stringify(req.rawHeaders)));
     const { port } = await rig.relay(upstream.port, { edge: true });

@@ -30,6 +30,8 @@ export type RelayOptions = Picker & {
   readonly name: string;
   /** It faces clients: adds `x-forwarded-for`, and names each request in its answer. */
   readonly edge?: boolean;
+  /** Where it faces no clients: the `Content-Type` of V2 inference requests that say nothing of what their body is. */
+  readonly untypedIs?: string | undefined;
   /** Makes a W3C trace context for requests that bring none; this share of them says "sampled". Without, none is made. */
   readonly traceRatio?: number | undefined;
 };
@@ -57,6 +59,8 @@ export type TlsPort = {
 export function createRelay(options: RelayOptions): Relay {
   const limits = { ...defaultLimits, ...options.limits };
   const deadlines = new Deadlines(options.clock);
+  const { untypedIs } = options;
+  const via = `via: 1.1 ${options.name}\r\n`;
   const turn: Turn = new Turn(() => splice.reuse());
   const splice = new Splice(() => turn.isQuiet);
   const pools = new Set<Pool>();
@@ -65,7 +69,8 @@ export function createRelay(options: RelayOptions): Relay {
     limits,
     deadlines,
     picker: options,
-    added: Buffer.from(`via: 1.1 ${options.name}\r\n`),
+    added: Buffer.from(via),
+    addedToUntyped: Buffer.from(untypedIs === undefined ? via : `${via}content-type: ${untypedIs}\r\n`),
     edge: options.edge ?? false,
     traces: options.traceRatio === undefined ? undefined : new TraceContexts(options.random, options.traceRatio),
     requestIds: new RequestIds(options.random),

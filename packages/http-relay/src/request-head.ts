@@ -61,6 +61,8 @@ export class RequestHead {
   hasRequestId = false;
   hasTrace = false;
   wantsTiming = false;
+  /** A field says what the body is. */
+  hasBodyType = false;
   hostless = false;
   /** The length is declared just as we would declare it. */
   canonicalLength = false;
@@ -138,7 +140,7 @@ export class RequestHead {
   #meaning(target: number): number {
     const { fields, bytes } = this;
     this.keepAlive = !this.http10;
-    this.expectContinue = this.hasRequestId = this.hasTrace = this.wantsTiming = false;
+    this.expectContinue = this.hasRequestId = this.hasTrace = this.wantsTiming = this.hasBodyType = false;
     this.bodyLength = 0;
     this.canonicalLength = false;
     if (this.named.length > 0) this.named.length = 0; // even of an empty one, setting it costs a call
@@ -177,6 +179,9 @@ export class RequestHead {
           break;
         case known.timing:
           this.wantsTiming = true;
+          break;
+        case known.bodyType:
+          this.hasBodyType = true;
           break;
       }
     }

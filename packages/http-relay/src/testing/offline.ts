@@ -83,7 +83,8 @@ export function offlineCore(picker: Picker): Core {
   const limits = defaultLimits;
   const deadlines = new Deadlines(systemClock);
   return {
-    ...{ clock: systemClock, limits, deadlines, picker, added: Buffer.from('via: 1.1 test\r\n'), edge: false },
+    ...{ clock: systemClock, limits, deadlines, picker, edge: false },
+    ...{ added: Buffer.from('via: 1.1 test\r\n'), addedToUntyped: Buffer.from('via: 1.1 test\r\n') },
     ...{ traces: undefined, head: new RequestHead(), grpcHead: new GrpcHead(), responseHead: new ResponseHead() },
     ...{ headOwner: undefined, name: 'test', clients: new Set(), closing: false, parked: 0 },
     ...{ turn: new Turn(), splice: new Splice(() => false), underWay: 0 },

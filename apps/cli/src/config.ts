@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseQuantity } from '@roundhouse/crds';
 import { type Surface, surfaces } from '@roundhouse/v2-protocol';
 
 export type Output = 'text' | 'json';
@@ -55,6 +56,16 @@ export type Command =
       readonly protocols: readonly Surface[] | undefined;
       readonly data: string | undefined;
     }
+  | {
+      readonly kind: 'import';
+      readonly file: string;
+      /** The system that the manifests are of; undefined: told by each object. */
+      readonly from: string | undefined;
+      /** Of models whose system does not say what they take. */
+      readonly memory: string;
+      readonly bucket: string | undefined;
+      readonly output: 'yaml' | 'json';
+    }
   | { readonly kind: 'down'; readonly dataDirectory: string; readonly output: Output };
 
 export type Parsed = { readonly command: Command } | { readonly problems: readonly string[] };
@@ -76,6 +87,9 @@ const options = {
   container: { type: 'string', short: 'c' },
   follow: { type: 'boolean', short: 'f' },
   tail: { type: 'string' },
+  from: { type: 'string' },
+  memory: { type: 'string' },
+  bucket: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const;
@@ -90,8 +104,11 @@ const known: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
   predict: ['data-dir', 'output', 'namespace', 'data', 'protocol'],
   logs: ['data-dir', 'namespace', 'container', 'follow', 'tail'],
   conformance: ['output', 'model', 'host', 'grpc', 'protocols', 'data'],
+  import: ['output', 'from', 'memory', 'bucket'],
   down: ['data-dir', 'output'],
 };
+
+const importSources: readonly string[] = ['modelmesh', 'seldon', 'kserve'];
 
 export const commandNames: readonly string[] = Object.keys(known);
 
@@ -126,7 +143,7 @@ function commandFor(
   problems: string[],
 ): Command | undefined {
   const dataDirectory = resolve(values['data-dir'] ?? join(checkout, '.roundhouse'));
-  const output = outputOf(values.output, problems);
+  const output = verb === 'import' ? 'text' : outputOf(values.output, problems);
   const namespace = values.namespace ?? 'default';
   const expect = (names: readonly string[], required: number) => {
     if (rest.length < required)
@@ -168,6 +185,9 @@ function commandFor(
     case 'conformance':
       expect(['the URL of a model server'], 1);
       return conformanceFor(rest[0], values, output, problems);
+    case 'import':
+      expect(['a file of manifests, or "-"'], 1);
+      return importFor(rest[0] ?? '', values, problems);
     case 'logs':
       expect(['the name of a model or a pod'], 1);
       return {
@@ -207,6 +227,16 @@ function conformanceFor(
     protocols: named as readonly Surface[] | undefined,
     data: values.data,
   };
+}
+
+function importFor(file: string, { from, memory = '256Mi', bucket, output }: Values, problems: string[]): Command {
+  if (from !== undefined && !importSources.includes(from))
+    problems.push(`--from is one of ${importSources.join(', ')}, not "${from}"`);
+  if (parseQuantity(memory) === undefined || !/[1-9]/.test(memory) || memory.startsWith('-'))
+    problems.push(`--memory takes a quantity such as 256Mi, not "${memory}"`);
+  if (output !== undefined && output !== 'yaml' && output !== 'json')
+    problems.push(`-o of import is yaml or json, not "${output}"`);
+  return { kind: 'import', file, from, memory, bucket, output: output === 'json' ? 'json' : 'yaml' };
 }
 
 function outputOf(text: string | undefined, problems: string[]): Output {

@@ -10,6 +10,7 @@ Usage: roundhouse COMMAND [OPTIONS]      (in a checkout: npm run -s roundhouse -
   predict      send one request to a model and print the answer
   logs         what the agents say about a model, or a pod's log
   conformance  hold a model server, ours or not, against the rules of V1 and V2
+  import       convert manifests of ModelMesh, Seldon Core 2 or KServe's services of one model
   down         stop the local cluster that runs in the data directory
 
 Options of all commands:
@@ -58,6 +59,18 @@ be loaded; its inputs are made from its metadata.
                      "repository", whose rules unload the model and load it again
   -d FILE|JSON|-     a V2 request that the model takes, where its metadata does not say or zeros are no input for it
 Example: roundhouse conformance http://127.0.0.1:8080 --host shared-default.example.com --model iris-onnx`,
+  import: `Usage: roundhouse import FILE|- [--from modelmesh|seldon|kserve] [--memory QUANTITY] [--bucket NAME] [-o yaml|json]
+
+Prints the manifests of FILE (YAML or JSON, "-" is standard input) as manifests of shared services, and on standard error every field
+that has no counterpart, with the way out. Touches no cluster. Kinds it does not know are passed on as they came. Exits with 1 when an
+object could not be converted; what could be is printed all the same.
+
+  --from SYSTEM       Default: told by each object. modelmesh takes every InferenceService as one of ModelMesh, for where that is the
+                      default mode. kserve moves services of one model, which work as they are, into shared services
+  --memory QUANTITY   memory of a model whose manifest does not say (default 256Mi)
+  --bucket NAME       the bucket of models whose storage names none, as ModelMesh keeps it in a Secret
+  -o json             a List with the notes beside its items
+Example: kubectl get isvc,predictors -A -o yaml | roundhouse import - > models.yaml`,
   down: `Usage: roundhouse down [--data-dir DIR] [-o json]
 
 Stops the local cluster of the data directory and waits until all its processes are gone. Nothing applied is lost.`,

@@ -5,6 +5,7 @@ import { createLog } from '@roundhouse/telemetry';
 import { clusterClient } from './cluster-client.ts';
 import { down } from './commands/down.ts';
 import { get } from './commands/get.ts';
+import { importManifests } from './commands/import.ts';
 import { logs } from './commands/logs.ts';
 import { predict } from './commands/predict.ts';
 import { status } from './commands/status.ts';
@@ -55,6 +56,10 @@ function run(command: Command, signal: AbortSignal): Promise<number> | number {
     }
     case 'conformance':
       return conformanceOf(command, signal);
+    case 'import': {
+      const standardInput = () => readFileSync(0, 'utf8');
+      return importManifests({ print, printNote: (text) => console.error(text), standardInput }, command);
+    }
     case 'logs':
       return logs({ client: client(), print }, command, signal);
     case 'down':

@@ -3,6 +3,7 @@ export { customResourceDefinitions } from './crd.ts';
 export { type InferenceServiceCondition, inferenceServiceConditions } from './inference-service/conditions.ts';
 export { type ResolvedPredictor, resolvePredictor } from './inference-service/defaults.ts';
 export {
+  frameworkKeys,
   type Implementation,
   type InferenceServiceSpec,
   type InferenceServiceStatus,

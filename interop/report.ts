@@ -1,6 +1,6 @@
 import type { ClientAnswer } from './clients.ts';
 import type { LoadTime } from './loading.ts';
-import { knownRefusal, type Protocol } from './servers.ts';
+import type { Protocol } from './servers.ts';
 
 export type StepResult = {
   readonly title: string;
@@ -150,7 +150,7 @@ function failures(servers: readonly ServerResult[]): string {
       ),
     ...clients
       .filter(({ problem }) => problem !== undefined)
-      .map(({ way, problem }) => `- ${name}: ${way}: ${oneLine(problem)}${because(knownRefusal(name, way))}`),
+      .map(({ way, problem }) => `- ${name}: ${way}: ${oneLine(problem)}`),
   ]);
   return lines.length === 0 ? 'Nothing that was tried.' : lines.join('\n');
 }
@@ -161,8 +161,6 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     `| ${cells.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(' | ')} |`;
   return [line(head), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...rows.map(line)].join('\n');
 }
-
-const because = (why: string | undefined) => (why === undefined ? '' : ` (${why})`);
 
 const oneLine = (text = '') => text.replaceAll(/\s+/g, ' ').trim();
 

@@ -21,7 +21,7 @@ describe('parseConfig', () => {
           'config-dir': '/mnt/configs',
           control: true,
         },
-        env: { ROUNDHOUSE_FILE_ROOTS: ['/a', '/b'], ROUNDHOUSE_DIALECT: 'embedded', ROUNDHOUSE_PLACEMENT: 'replicate' },
+        env: { ROUNDHOUSE_FILE_ROOTS: ['/a', '/b'], ROUNDHOUSE_DIALECT: 'auto', ROUNDHOUSE_PLACEMENT: 'replicate' },
       },
     });
   });
@@ -40,7 +40,7 @@ describe('parseConfig', () => {
         '--colour: there is no such flag; --help lists them',
         '--model-dir needs a value: directory shared with the model server',
         '--port "70000" is not valid: port of the data path',
-        'ROUNDHOUSE_DIALECT "tritton" is not valid: kind of model server: embedded, v2, kserve, mlserver, triton',
+        'ROUNDHOUSE_DIALECT "tritton" is not valid: kind of model server: embedded, v2, kserve, mlserver, triton; auto asks it, once it answers',
         'INFERENCE_SERVICE_NAME is needed for control',
         'ROUNDHOUSE_CONTROL_ADDRESS must be host:port',
       ],

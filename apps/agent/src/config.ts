@@ -1,4 +1,4 @@
-import { type DialectName, dialectNames } from '@roundhouse/dialects';
+import { dialectNames } from '@roundhouse/dialects';
 import { z } from 'zod/mini';
 
 /** Of all parts. */
@@ -67,9 +67,9 @@ const variables = {
     help: 'ServiceAccount token for control',
   },
   ROUNDHOUSE_DIALECT: {
-    schema: z.enum(dialectNames as [DialectName, ...DialectName[]]),
-    fallback: 'embedded',
-    help: `kind of model server: ${dialectNames.join(', ')}`,
+    schema: z.enum(['auto', ...dialectNames]),
+    fallback: 'auto',
+    help: `kind of model server: ${dialectNames.join(', ')}; auto asks it, once it answers`,
   },
   ROUNDHOUSE_COMPONENT_SOCKET: { schema: z.string(), fallback: '', help: 'as --component-socket' },
   ROUNDHOUSE_MODEL_MEMORY_BYTES: {

@@ -28,6 +28,8 @@ export type DataPathDeps = {
   /** It takes an inference request without `Content-Type` for something else than JSON. */
   readonly wantsContentType: boolean;
   /** The server did not take a request: look at it. */
+  /** Whether requests should come here. */
+  readonly isReady: () => boolean;
   readonly onDoubt: () => void;
   readonly onTraffic: (model: string, failed: boolean) => void;
 };
@@ -51,6 +53,10 @@ const grpcAttemptsMax = 3;
 /** Marks a request as counted that is for no model, or for none yet. */
 const noEntry = {};
 
+/** What KServe's agent says when it is asked for its health. */
+const healthy: Refusal = { status: 200, reason: 'probe', message: '', text: 'queue' };
+const notReady: Refusal = { status: 503, reason: 'not-ready', message: 'the model server is not up, or the pod ends' };
+
 const noGrpc: Refusal = { status: 503, reason: 'no-grpc', message: 'the model server takes no gRPC', retryAfterS: 1 };
 
 /** Where the server takes requests. */
@@ -61,7 +67,7 @@ export type ServerPlace = ServerAddress & {
 
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
-  { clock, random, keeper, keeps, protocols, wantsContentType, onDoubt, onTraffic }: DataPathDeps,
+  { clock, random, keeper, keeps, protocols, wantsContentType, isReady, onDoubt, onTraffic }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
   { port, socketPath, localSocket }: ServerPlace,
   grpcPort: number,
@@ -110,6 +116,7 @@ export async function openDataPath(
     random,
     name: 'roundhouse-agent',
     untypedIs: wantsContentType ? 'application/json' : undefined,
+    probe: () => (isReady() ? healthy : notReady),
     pick(head, exchange) {
       if (exchange.tag === undefined) {
         exchange.tag = noEntry;

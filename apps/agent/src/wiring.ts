@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
-import { dialectFor, type Layout, type ModelServer, openModelServer } from '@roundhouse/dialects';
+import { detectDialect, dialectFor, type Layout, type ModelServer, openModelServer } from '@roundhouse/dialects';
 import { arrange } from './arrange.ts';
 import type { Config } from './config.ts';
 import { type Control, noControl } from './control.ts';
@@ -38,7 +38,8 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const stop = new AbortController();
   const socketPath = flags['component-socket'] || config.env.ROUNDHOUSE_COMPONENT_SOCKET || undefined;
   const address = { port: flags['component-port'], socketPath };
-  const dialect = dialectFor(config.env.ROUNDHOUSE_DIALECT);
+  const { ROUNDHOUSE_DIALECT: told } = config.env;
+  const dialect = dialectFor(told === 'auto' ? await detectDialect({ clock }, address, stop.signal) : told);
   const server = openModelServer({ clock }, dialect, address);
   const disk = openModelDisk(flags['model-dir'], flags['state-dir'] || undefined);
   const secretsDir = config.env.ROUNDHOUSE_SECRETS_DIR;
@@ -73,21 +74,24 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   });
   const host = hostFor(flags.host, config.env.POD_IP);
   let data: DataPath | undefined;
+  let isEnding = () => false;
+  const isReady = () => keeper.serverUp && !isEnding();
   const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
   // Of a server that is only known to speak V2 we cannot say that it does not speak V1 as well.
   const protocols = dialect.name === 'v2' ? undefined : dialect.protocols;
   const { wantsContentType } = dialect;
   const dataDeps = {
     ...{ clock, random, keeper, keeps: flags['enable-puller'] },
-    ...{ protocols, wantsContentType, onDoubt: watch.doubt, onTraffic },
+    ...{ protocols, wantsContentType, isReady, onDoubt: watch.doubt, onTraffic },
   };
   const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
   data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);
   const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
+  isEnding = () => drain.started;
   const ops = await serveOps(
     {
       entries: keeper.entries,
-      isReady: () => keeper.serverUp && !drain.started,
+      isReady,
       drain: () => drain.run(control.connected),
       gauges: () => ({
         ...data?.counters(),

@@ -36,7 +36,7 @@ export type ProxyDeps = {
   onDone(exchange: Exchange, model: Model | undefined): void;
 };
 
-export type RequestProxy = Required<Picker> & {
+export type RequestProxy = Required<Omit<Picker, 'probe'>> & {
   /** Requests that wait for this service are looked at again. */
   wake(service: Service): void;
   /** Those that came before the first snapshot are. */

@@ -1,3 +1,4 @@
+export { detectDialect } from './detect.ts';
 export type { Dialect, DialectName, ListedModel } from './dialect.ts';
 export { dialectFor, dialectNames } from './dialects.ts';
 export type { Arrangement, Artifact, Layout } from './layout.ts';

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { type Clock, CodedError, messageOf, systemCodeOf, within } from '@roundhouse/base';
+import { z } from 'zod/mini';
 import type { Answer, Dialect, ListedModel } from './dialect.ts';
 import { errorTextOf } from './error-text.ts';
 
@@ -33,6 +34,8 @@ export type ModelServer = {
   /** Returns when the model is gone; one that was not there is gone already. Throws as `list`. */
   unload(model: string, signal: AbortSignal): Promise<void>;
   isReady(model: string, signal: AbortSignal): Promise<boolean>;
+  /** The name that it gives itself; undefined where it has none. Throws a CodedError when it is not there. */
+  name(signal: AbortSignal): Promise<string | undefined>;
   close(): Promise<void>;
 };
 
@@ -145,9 +148,18 @@ export function openModelServer(
         return false;
       }
     },
+    async name(signal) {
+      const { status, text } = await call('GET', '/v2', deadlines.askMs, signal);
+      if (status !== 200 && status !== 404)
+        throw serverError('server/busy', `the model server answers ${status} to /v2`);
+      const found = status === 200 ? metadata.safeParse(JSON.parse(text)).data : undefined;
+      return found?.name;
+    },
     close: async () => agent.destroy(),
   };
 }
+
+const metadata = z.object({ name: z.string() });
 
 const modelPath = (model: string) => `/v2/models/${encodeURIComponent(model)}`;
 const repositoryPath = (model: string) => `/v2/repository/models/${encodeURIComponent(model)}`;

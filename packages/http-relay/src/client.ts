@@ -9,7 +9,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { type Failure, refusalFor } from './failure.ts';
 import type { Reader } from './inbound.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
-import { chunkedBody, headSizeMax, methods } from './request-head.ts';
+import { chunkedBody, headSizeMax, methods, type RequestHead } from './request-head.ts';
 import { untilClose } from './response-head.ts';
 import { isPrediction, routes } from './route.ts';
 import { type AnswerFields, persistence, splicedRequest, splicedResponse } from './splice.ts';
@@ -408,6 +408,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   /** Asks where the request in the shared head goes, and sends it there. */
   #ask() {
     const { head, picker } = this.#core;
+    if (head.isProbe && picker.probe !== undefined && isKubelet(head)) return this.#refuse(picker.probe());
     this.#pathCut = picker.pathCut?.(head, this) ?? 0;
     if (!head.classify(this.#pathCut)) return this.#refuse(refusals.escape);
     if (head.route === routes.unknown) return this.#refuse(refusals.path);
@@ -838,6 +839,8 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     }
   }
 }
+
+const isKubelet = (head: RequestHead) => head.field('user-agent')?.startsWith('kube-probe/') === true;
 
 /** Whether it begins as HTTP/2 does: no request of HTTP/1.1 has this method. */
 function isPreface(bytes: Buffer, at: number): boolean {

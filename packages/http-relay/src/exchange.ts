@@ -58,6 +58,11 @@ export type Exchange = {
 
 export type Picker = {
   /**
+   * What a kubelet is told that asks for health on the port of the traffic, whatever the path: KServe's pods are probed so, with
+   * the field `K-Network-Probe`. Without this, such requests are like any other.
+   */
+  probe?(): Refusal;
+  /**
    * Bytes to cut from the front of the path before it is classified (0 for none): for path prefixes that stand for a host.
    * Asked before `pick`, again when a parked request is resumed.
    */

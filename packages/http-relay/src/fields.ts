@@ -16,16 +16,17 @@ export const known = {
   apiKey: 7,
   /** Fields that say what a body is: `Content-Type`, or that of V2's binary tensors. */
   bodyType: 8,
-  removed: 9,
-  contentLength: 9,
-  transferEncoding: 10,
-  connection: 11,
-  keepAlive: 12,
-  proxyConnection: 13,
-  te: 14,
-  upgrade: 15,
-  http2Settings: 16,
-  notHere: 17,
+  networkProbe: 9,
+  removed: 10,
+  contentLength: 10,
+  transferEncoding: 11,
+  connection: 12,
+  keepAlive: 13,
+  proxyConnection: 14,
+  te: 15,
+  upgrade: 16,
+  http2Settings: 17,
+  notHere: 18,
 } as const;
 
 /** Set by an agent on its own refusals, and by nobody else: the model is not on this replica. */
@@ -159,6 +160,8 @@ function idOf(bytes: Uint8Array, start: number, end: number): number {
       return is('x-request-id', known.requestId) || is('content-type', known.bodyType);
     case 14:
       return is('content-length', known.contentLength) || is('http2-settings', known.http2Settings);
+    case 15:
+      return is('k-network-probe', known.networkProbe);
     case 16:
       return is('proxy-connection', known.proxyConnection);
     case 17:

@@ -7,6 +7,8 @@ export type Refusal = {
   /** Goes into `x-roundhouse-reason`; listed in docs/spec/errors.md. */
   readonly reason: string;
   readonly message: string;
+  /** Instead of the message as JSON, where somebody expects these very bytes. */
+  readonly text?: string;
   readonly retryAfterS?: number;
   /** An agent says: another replica may have this model. Routers act on it and do not pass it on. */
   readonly notHere?: boolean;
@@ -17,6 +19,7 @@ export type Refusal = {
 };
 
 const phrases: Readonly<Record<number, string>> = {
+  200: 'OK',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -36,10 +39,10 @@ const phrases: Readonly<Record<number, string>> = {
 
 /** The bytes of a refusal. `bodyless` as for HEAD: the same head without the body. `own`: field lines to add. */
 export function renderedRefusal(refusal: Refusal, persist: number, bodyless: boolean, own = ''): Buffer {
-  const body = JSON.stringify({ error: refusal.message });
+  const body = refusal.text ?? JSON.stringify({ error: refusal.message });
   const lines = [
     `HTTP/1.1 ${refusal.status} ${phrases[refusal.status] ?? 'Refused'}`,
-    'content-type: application/json',
+    `content-type: ${refusal.text === undefined ? 'application/json' : 'text/plain'}`,
     `content-length: ${Buffer.byteLength(body)}`,
     `x-roundhouse-reason: ${refusal.reason}`,
   ];

@@ -61,6 +61,8 @@ export class RequestHead {
   hasRequestId = false;
   hasTrace = false;
   wantsTiming = false;
+  /** It has the field of a probe: KServe's and Knative's pods are asked for their health on the port of their traffic. */
+  isProbe = false;
   /** A field says what the body is. */
   hasBodyType = false;
   hostless = false;
@@ -140,7 +142,13 @@ export class RequestHead {
   #meaning(target: number): number {
     const { fields, bytes } = this;
     this.keepAlive = !this.http10;
-    this.expectContinue = this.hasRequestId = this.hasTrace = this.wantsTiming = this.hasBodyType = false;
+    this.expectContinue =
+      this.hasRequestId =
+      this.hasTrace =
+      this.wantsTiming =
+      this.hasBodyType =
+      this.isProbe =
+        false;
     this.bodyLength = 0;
     this.canonicalLength = false;
     if (this.named.length > 0) this.named.length = 0; // even of an empty one, setting it costs a call
@@ -182,6 +190,9 @@ export class RequestHead {
           break;
         case known.bodyType:
           this.hasBodyType = true;
+          break;
+        case known.networkProbe:
+          this.isProbe = true;
           break;
       }
     }

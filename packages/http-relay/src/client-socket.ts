@@ -3,6 +3,8 @@ import type { Reader } from './inbound.ts';
 /** What a `Client` needs of its connection: a socket of node:net or node:tls, or one stream of an HTTP/2 connection. */
 export type ClientSocket = {
   readonly remoteAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remotePort?: number | undefined;
   /** Of what was written, bytes that are still referred to. */
   readonly writableLength: number;
   /** Where there is none, it says `data`. */

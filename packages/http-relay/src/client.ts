@@ -7,6 +7,7 @@ import type { Closable, Core } from './core.ts';
 import type { Timed } from './deadlines.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import { type Failure, refusalFor } from './failure.ts';
+import type { Watched } from './hangups.ts';
 import type { Reader } from './inbound.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
 import { chunkedBody, headSizeMax, methods, type RequestHead } from './request-head.ts';
@@ -64,7 +65,7 @@ const none: readonly Upstream[] = [];
 const modes = { asIs: 0, dataOnly: 1, encode: 2 } as const;
 
 /** One client connection and the one request that it has at a time. */
-export class Client implements Exchange, Timed, Receiver, Closable, Reader {
+export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watched {
   tag: unknown;
   attempt = 0;
   tried: readonly Upstream[] = none;
@@ -86,6 +87,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   #input: Buffer | undefined;
   #inputAt = 0;
   #reading = false;
+  #paused = false;
   #headBegun = false;
   /** Nothing has been read: it may yet turn out to speak HTTP/2. */
   #fresh = true;
@@ -177,7 +179,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   end(): void {
     this.#phase = phases.lingering;
     this.deadlineMs = this.#core.deadlines.in(lingerMs);
-    this.#socket.resume(); // to see its end
+    this.#resume(); // to see its end
     this.#out.end();
   }
 
@@ -251,7 +253,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   /** What is sent ahead is read while it is little, so that a client that goes away meanwhile is noticed. */
   #keepAhead(chunk: Buffer, at = 0): void {
     this.#keep(chunk, at);
-    if (this.#input!.length - this.#inputAt >= aheadSizeMax) this.#socket.pause();
+    if (this.#input!.length - this.#inputAt >= aheadSizeMax) this.#pause();
   }
 
   #readHeads() {
@@ -349,7 +351,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     }
     if (this.#heldSize < this.#core.limits.replaySizeMax) return;
     if (!sent)
-      this.#socket.pause(); // until somebody takes it
+      this.#pause(); // until somebody takes it
     else this.#forget();
   }
 
@@ -376,7 +378,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
       this.#heldSize += part.length;
     }
     if (this.#phase === phases.waiting || this.#connection === undefined) return;
-    if (!this.#connection.socket.write(part) && !this.#body.done) this.#socket.pause();
+    if (!this.#connection.socket.write(part) && !this.#body.done) this.#pause();
   }
 
   /** From now on the request cannot be sent again. */
@@ -488,8 +490,8 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     if (this.#heldSize >= limits.replaySizeMax) this.#forget();
     this.deadlineMs = deadlines.in(this.#body.done ? this.responseTimeoutMs : limits.idleTimeoutMs);
     if (!this.#body.done) {
-      if (flowing) this.#socket.resume();
-      else this.#socket.pause();
+      if (flowing) this.#resume();
+      else this.#pause();
     }
   }
 
@@ -504,7 +506,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
   }
 
   onUpstreamDrain(): void {
-    if (!this.#body.done) this.#socket.resume();
+    if (!this.#body.done) this.#resume();
   }
 
   onUpstreamClosed(failed: boolean): void {
@@ -739,6 +741,31 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     this.#finish();
   }
 
+  /** Reads no more for now; that the client goes meanwhile is noticed all the same. */
+  #pause(): void {
+    this.#socket.pause();
+    this.#paused = true;
+    this.#core.hangups.watch(this);
+  }
+
+  #resume(): void {
+    if (this.#paused) this.#core.hangups.forget(this);
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  get localPort(): number | undefined {
+    return this.#socket.localPort;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  onHangup(): void {
+    this.#socket.destroy();
+  }
+
   // ---- how it ends
 
   /** Answers the request ourselves. Nothing of another answer has gone out, except interim ones. */
@@ -770,7 +797,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
     if (!this.#keepAlive) return this.end();
     this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
     this.#phase = this.#body.done ? phases.idle : phases.skipping;
-    this.#socket.resume();
+    this.#resume();
     if (this.#input !== undefined) this.#readHeads();
   }
 
@@ -812,6 +839,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader {
 
   #onClose(): void {
     this.#core.deadlines.remove(this);
+    this.#core.hangups.forget(this);
     this.#core.clients.delete(this);
     if (this.#core.headOwner === this) this.#core.headOwner = undefined;
     if (this.#phase !== phases.closed) this.reason ??= 'client-gone';

@@ -4,6 +4,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { Picker } from './exchange.ts';
 import type { Turn } from './h2/outbox.ts';
 import type { GrpcHead } from './h2/pick-head.ts';
+import type { Hangups } from './hangups.ts';
 import type { Limits } from './limits.ts';
 import type { RequestHead } from './request-head.ts';
 import type { RequestIds } from './request-ids.ts';
@@ -42,6 +43,7 @@ export type Core = {
   readonly grpcHead: GrpcHead;
   /** Our name in `via` and `server-timing`. */
   readonly name: string;
+  readonly hangups: Hangups;
   readonly clients: Set<Closable>;
   readonly turn: Turn;
   readonly splice: Splice;

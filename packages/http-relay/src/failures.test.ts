@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { stepClock } from '@roundhouse/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Answer, Exchange, Failure, RelayOptions } from './index.ts';
@@ -212,6 +213,33 @@ describe('a client', () => {
         target.inFlight === 0 &&
         upstream.sockets.size === 0,
     );
+
+    expect(performance.now() - goneMs).toBeLessThan(1_000);
+    expect(outcomes).toEqual(['client-gone']);
+  });
+
+  it.each([
+    ['closes', 'waits for a replica', (socket: Socket) => socket.end()],
+    ['resets', 'waits for a replica', (socket: Socket) => socket.resetAndDestroy()],
+    ['resets', 'is not taken by its server', (socket: Socket) => socket.resetAndDestroy()],
+  ])('are freed within a second when a client %s whose body, too large to hold, %s', async (_, where, leave) => {
+    const isTaken = where !== 'waits for a replica';
+    const outcomes: unknown[] = [];
+    const stuck = await rig.net((socket) => socket.pause());
+    const { port, relay } = await rig.relay(stuck.port, {
+      ...(!isTaken && { pick: () => 'parked' }),
+      onDone: ({ reason }) => void outcomes.push(reason),
+    });
+    const client = await rig.client(port);
+    client.send(`POST /v1/models/a:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n`);
+    // More than is held, and little enough for the kernel to take: the end lies behind what nobody reads.
+    client.send(Buffer.alloc(isTaken ? 4_000_000 : 128 * 1024));
+    if (!isTaken) await until(() => client.socket.writableLength === 0 && relay.stats.parked === 1);
+    else await until(() => stuck.sockets.size === 1);
+
+    const goneMs = performance.now();
+    leave(client.socket);
+    await until(() => relay.stats.connections === 0);
 
     expect(performance.now() - goneMs).toBeLessThan(1_000);
     expect(outcomes).toEqual(['client-gone']);

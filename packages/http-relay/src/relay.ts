@@ -10,6 +10,7 @@ import { DownstreamSession } from './h2/downstream-session.ts';
 import { Turn } from './h2/outbox.ts';
 import { GrpcHead } from './h2/pick-head.ts';
 import { Pool } from './h2/pool.ts';
+import { Hangups } from './hangups.ts';
 import { Inbound } from './inbound.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
@@ -79,6 +80,7 @@ export function createRelay(options: RelayOptions): Relay {
     grpcHead: new GrpcHead(),
     responseHead: new ResponseHead(),
     headOwner: undefined,
+    hangups: new Hangups(options.clock),
     clients: new Set(),
     closing: false,
     parked: 0,

@@ -9,6 +9,7 @@ import { DownstreamSession } from '../h2/downstream-session.ts';
 import { Turn } from '../h2/outbox.ts';
 import { GrpcHead } from '../h2/pick-head.ts';
 import { Pool } from '../h2/pool.ts';
+import { Hangups } from '../hangups.ts';
 import { defaultLimits } from '../limits.ts';
 import { RequestHead } from '../request-head.ts';
 import { RequestIds } from '../request-ids.ts';
@@ -86,7 +87,14 @@ export function offlineCore(picker: Picker): Core {
     ...{ clock: systemClock, limits, deadlines, picker, edge: false },
     ...{ added: Buffer.from('via: 1.1 test\r\n'), addedToUntyped: Buffer.from('via: 1.1 test\r\n') },
     ...{ traces: undefined, head: new RequestHead(), grpcHead: new GrpcHead(), responseHead: new ResponseHead() },
-    ...{ headOwner: undefined, name: 'test', clients: new Set(), closing: false, parked: 0 },
+    ...{
+      hangups: new Hangups(systemClock),
+      headOwner: undefined,
+      name: 'test',
+      clients: new Set(),
+      closing: false,
+      parked: 0,
+    },
     ...{ turn: new Turn(), splice: new Splice(() => false), underWay: 0 },
     requestIds: new RequestIds(() => 0),
     openHttp2: () => {},

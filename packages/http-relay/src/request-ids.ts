@@ -3,9 +3,11 @@ import type { OwnField } from './own-field.ts';
 
 const name = 'x-request-id';
 const separator = ': ';
-const digits = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
-/** Of the number, base 36: 36^9 requests are more than a process answers in a thousand years. */
-const places = 9;
+const digits = Buffer.from('0123456789abcdefghijklmnopqrstuv');
+/** Of the number, base 32: the low ones hold 2^30 requests, the high ones count those. */
+const lowPlaces = 6;
+const places = lowPlaces + 3;
+const lowMax = 2 ** 30;
 
 /**
  * Names for requests that bring none: a random part that belongs to this process, and a number. They are numbers until somebody
@@ -16,6 +18,8 @@ export class RequestIds {
   readonly #field: OwnField;
   readonly #prefix: string;
   #last = 0;
+  /** What stands in the high places. */
+  #high = 0;
 
   constructor(random: Random) {
     this.#prefix = `${Math.floor(random() * 2 ** 48).toString(36)}-`;
@@ -36,17 +40,20 @@ export class RequestIds {
   }
 
   text(id: number): string {
-    return this.#prefix + id.toString(36).padStart(places, '0');
+    return this.#prefix + id.toString(32).padStart(places, '0');
   }
 
   /** Its field line; valid until the next call. */
   line(id: number): Buffer {
-    let left = id;
-    for (let at = this.#line.length - 3, n = 0; n < places; n++) {
-      const rest = Math.floor(left / 36);
-      this.#line[at--] = digits[left - rest * 36]!;
-      left = rest;
-    }
+    const end = this.#line.length - 2;
+    const high = id < lowMax ? 0 : Math.floor(id / lowMax);
+    this.#write(id - high * lowMax, end - lowPlaces, end);
+    if (high !== this.#high) this.#write(high, end - places, end - lowPlaces);
+    this.#high = high;
     return this.#line;
+  }
+
+  #write(value: number, start: number, end: number): void {
+    for (let at = end - 1, left = value; at >= start; at--, left >>>= 5) this.#line[at] = digits[left & 31]!;
   }
 }

@@ -19,8 +19,6 @@ const missesMax = 1_000;
 const valuesMax = 64;
 const restlessMax = 16;
 
-const noFields: readonly OwnField[] = [];
-
 /** Encoded blocks remembered; they are forgotten whenever the table changes. */
 const memoMax = 64;
 
@@ -72,19 +70,20 @@ export class HpackEncoder {
   }
 
   /**
-   * Encodes `kept` and then `own` into `bytes`, until the next call, and returns the size. `owner`, if given, stands for the very
+   * Encodes `kept`, and then one or two fields of our own, into `bytes`, until the next call, and returns the size. `owner`, if given, stands for the very
    * fields of `kept`.
    */
-  encode(owner: object | undefined, kept: readonly Field[], own: readonly OwnField[] = noFields): number {
+  encode(owner: object | undefined, kept: readonly Field[], one?: OwnField, two?: OwnField): number {
     this.#at = 0;
     this.#bytes = scratch;
     const known = owner === undefined || this.#announce.length > 0 ? undefined : this.#memo.get(owner);
     if (known === undefined) this.#all(owner, kept);
-    else if (own.length === 0) {
+    else if (one === undefined) {
       this.#bytes = known;
       return known.length;
     } else this.#at = known.copy(scratch);
-    for (const field of own) this.#own(field);
+    if (one !== undefined) this.#own(one);
+    if (two !== undefined) this.#own(two);
     return this.#at;
   }
 

@@ -122,7 +122,7 @@ describe('tidy', () => {
   });
 
   it('has one title in every document', () => {
-    const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/spec', 'examples'].flatMap((directory) =>
+    const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/migrate', 'docs/spec', 'examples'].flatMap((directory) =>
       list(directory)
         .filter((name) => name.endsWith('.md'))
         .map((name) => join(directory, name)),

@@ -1,11 +1,13 @@
 import type { Random } from '@roundhouse/base';
-import type { OwnField } from './own-field.ts';
+import { type OwnField, ownField } from './own-field.ts';
 
 const name = 'x-request-id';
-const separator = ': ';
 const digits = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 /** Of the number, base 36: 36^9 requests are more than a process answers in a thousand years. */
 const places = 9;
+/** Of these, the last that are worked out as one small integer. */
+const lowPlaces = 5;
+const lowEnd = 36 ** lowPlaces;
 
 /**
  * Names for requests that bring none: a random part that belongs to this process, and a number. They are numbers until somebody
@@ -13,20 +15,20 @@ const places = 9;
  */
 export class RequestIds {
   readonly #line: Buffer;
-  readonly #field: OwnField;
+  readonly #field: Buffer;
   readonly #prefix: string;
   #last = 0;
 
   constructor(random: Random) {
     this.#prefix = `${Math.floor(random() * 2 ** 48).toString(36)}-`;
-    this.#line = Buffer.from(`${name}${separator}${this.#prefix}${'0'.repeat(places)}\r\n`);
-    const start = name.length + separator.length;
-    this.#field = { name, bytes: this.#line, start, end: this.#line.length - 2 };
+    const blank = this.#prefix + '0'.repeat(places);
+    this.#line = Buffer.from(`${name}: ${blank}\r\n`);
+    this.#field = ownField(name, blank);
   }
 
   /** Its field; valid until the next call. */
   field(id: number): OwnField {
-    this.line(id);
+    write(id, this.#field, this.#field.length);
     return this.#field;
   }
 
@@ -41,12 +43,22 @@ export class RequestIds {
 
   /** Its field line; valid until the next call. */
   line(id: number): Buffer {
-    let left = id;
-    for (let at = this.#line.length - 3, n = 0; n < places; n++) {
-      const rest = Math.floor(left / 36);
-      this.#line[at--] = digits[left - rest * 36]!;
-      left = rest;
-    }
+    write(id, this.#line, this.#line.length - 2);
     return this.#line;
+  }
+}
+
+/** Writes the digits of `id` up to `end`. */
+function write(id: number, target: Buffer, end: number): void {
+  const high = Math.floor(id / lowEnd);
+  writeDigits(id - high * lowEnd, target, end, lowPlaces);
+  writeDigits(high, target, end - lowPlaces, places - lowPlaces);
+}
+
+function writeDigits(value: number, target: Buffer, end: number, count: number): void {
+  for (let left = value | 0, at = end - 1; at >= end - count; at--) {
+    const rest = (left / 36) | 0;
+    target[at] = digits[left - rest * 36]!;
+    left = rest;
   }
 }

@@ -2,7 +2,7 @@ import type { wire } from '@roundhouse/control-protocol';
 import { type Exchange, ModelTable, type RequestHead } from '@roundhouse/http-relay';
 import { rendezvousOrder } from './policies/rendezvous.ts';
 import type { Replica } from './replica.ts';
-import { type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
+import { Answers, type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
 
 /** `Residency.WARM` on the wire; the enum itself would load the protocol's library before it is needed. */
 const warm: wire.Residency.WARM = 1;
@@ -235,7 +235,16 @@ function limitsOf({ limits }: wire.ServiceRoute, own: ServiceLimits): ServiceLim
 
 function newService(route: wire.ServiceRoute, id: number, limits: ServiceLimits): Service {
   const load: ServiceLoad = { inFlight: 0, queued: 0, queues: new Set() };
-  const service = { key: route.key, id, route, replicas: new Map(), models: new Map(), limits, load };
+  const service = {
+    key: route.key,
+    id,
+    route,
+    replicas: new Map(),
+    models: new Map(),
+    limits,
+    load,
+    answers: new Answers(),
+  };
   return Object.assign(service, { server: newModel(service as unknown as Service, '') });
 }
 

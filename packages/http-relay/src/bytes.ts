@@ -39,13 +39,12 @@ export function hexValue(byte: number): number {
 }
 
 /** Up to so many bytes a loop copies in less time than a call takes. */
-const shortMax = 64;
+const shortMax = 32;
 
 /** Copies `[start, end)` of `from` to `at` of `to`, where there is room for it. */
-export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
+export function copyBytes(from: Buffer, start: number, end: number, to: Uint8Array, at: number): void {
   if (end - start <= shortMax) for (let i = start, j = at; i < end; i++, j++) to[j] = from[i]!;
-  else if (start === 0 && end === from.length) to.set(from, at);
-  else to.set(from.subarray(start, end), at);
+  else from.copy(to, at, start, end);
 }
 
 /** Whether the bytes from `at` are `text`, as they stand. The caller has checked that there are enough of them. */

@@ -2,7 +2,7 @@
  * A field that we add to a message, as HPACK has it that is in no table and shall be in none (RFC 7541 6.2.2), so that adding it
  * is copying it. Those of a process's own ids are overwritten with the next.
  */
-export type OwnField = Uint8Array;
+export type OwnField = Buffer;
 
 const lengthMax = 0x7f;
 

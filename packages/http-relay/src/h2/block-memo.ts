@@ -18,7 +18,7 @@ export class BlockMemo {
     return entry.block;
   }
 
-  keep(bytes: Uint8Array, start: number, end: number, block: HeaderBlock): void {
+  keep(bytes: Buffer, start: number, end: number, block: HeaderBlock): void {
     const copy = new Uint8Array(end - start);
     copyBytes(bytes, start, end, copy, 0);
     this.#places[placeOf(bytes, start, end)] = { bytes: copy, block };

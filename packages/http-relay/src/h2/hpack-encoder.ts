@@ -95,7 +95,7 @@ export class HpackEncoder {
     return this.#at;
   }
 
-  #append(bytes: Uint8Array): void {
+  #append(bytes: Buffer): void {
     copyBytes(bytes, 0, bytes.length, scratch, this.#at);
     this.#at += bytes.length;
   }

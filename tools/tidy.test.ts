@@ -52,6 +52,7 @@ const linuxOnly: readonly Rule[] = [
     allowed: (f) =>
       [
         'apps/model-server/src/runtimes/onnx/prober.ts',
+        'packages/http-relay/src/hangups.ts',
         'packages/local-cluster/src/node/processes.ts',
         'packages/local-cluster/src/testing/cluster.ts',
         'packages/storage/src/tree.ts',

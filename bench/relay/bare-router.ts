@@ -1,4 +1,4 @@
-// The router without metrics, health, limits, names and traces: only its relay, and its look-up by host and model name.
+// The router without metrics, health and limits: its relay, its look-up by host and model name, names and traces.
 // bare-router PORT UPSTREAM_PORT HOST MODEL...
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { createRelay, ModelTable, type Upstream } from '@roundhouse/http-relay';
@@ -12,6 +12,8 @@ const relay = createRelay({
   clock: systemClock,
   random: systemRandom,
   name: 'bare',
+  edge: true,
+  traceRatio: 0.01,
   limits: { parkedMax: none, connectionsMax: none, upstreamConnectionsMax: none, upstreamIdleMax: none },
   pick({ bytes, hostStart, hostEnd, modelBytes, modelStart, modelEnd }) {
     const scope = hosts.find(0, bytes, hostStart, hostEnd);

@@ -18,7 +18,7 @@ function startOurs(image: string, args: string[], env: Record<string, string>, p
 }
 
 /** As the images run. */
-const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'];
+const lean = ['--max-semi-space-size=1', '--initial-old-space-size=16', '--v8-pool-size=1', '--no-maglev'];
 
 type Change = () => () => void;
 

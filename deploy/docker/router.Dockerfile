@@ -4,5 +4,5 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="Roundhouse router" org.opencontainers.image.licenses="Apache-2.0"
 COPY app/ /app/
 USER 65532:65532
-ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "--v8-pool-size=1", "--no-maglev", "/app/main.mjs"]
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=1", "--initial-old-space-size=16", "--v8-pool-size=1", "--no-maglev", "/app/main.mjs"]
 CMD []

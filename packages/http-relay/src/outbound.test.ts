@@ -94,14 +94,15 @@ describe('whole messages', () => {
       expect(answer).toContain('/v1/models/b:predict');
     }
     for (const client of slow) client.socket.resume();
-    await until(() => slow.every(({ text }) => text.length > names.length * size));
+    const bodyOf = (path: string) => path.padEnd(size, path);
+    await until(() => slow.every(({ text }, index) => text.endsWith(bodyOf(paths[index]!.at(-1)!))));
 
     const wrong = slow.flatMap(({ text }, index) => {
       const bodies = text
         .split('HTTP/1.1 200 OK\r\n')
         .slice(1)
         .map((answer) => answer.slice(answer.indexOf('\r\n\r\n') + 4));
-      return paths[index]!.filter((path, n) => bodies[n] !== path.padEnd(size, path));
+      return paths[index]!.filter((path, n) => bodies[n] !== bodyOf(path));
     });
     expect(wrong).toEqual([]);
   });

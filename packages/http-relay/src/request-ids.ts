@@ -2,12 +2,11 @@ import type { Random } from '@roundhouse/base';
 import { type OwnField, ownField } from './own-field.ts';
 
 const name = 'x-request-id';
-const digits = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
-/** Of the number, base 36: 36^9 requests are more than a process answers in a thousand years. */
-const places = 9;
-/** Of these, the last that are worked out as one small integer. */
-const lowPlaces = 5;
-const lowEnd = 36 ** lowPlaces;
+const digits = Buffer.from('0123456789abcdefghijklmnopqrstuv');
+/** Of the number, base 32: the low ones hold 2^30 requests, the high ones count those. */
+const lowPlaces = 6;
+const places = lowPlaces + 3;
+const lowEnd = 2 ** 30;
 
 /**
  * Names for requests that bring none: a random part that belongs to this process, and a number. They are numbers until somebody
@@ -38,7 +37,7 @@ export class RequestIds {
   }
 
   text(id: number): string {
-    return this.#prefix + id.toString(36).padStart(places, '0');
+    return this.#prefix + id.toString(32).padStart(places, '0');
   }
 
   /** Its field line; valid until the next call. */
@@ -50,15 +49,11 @@ export class RequestIds {
 
 /** Writes the digits of `id` up to `end`. */
 function write(id: number, target: Buffer, end: number): void {
-  const high = Math.floor(id / lowEnd);
+  const high = id < lowEnd ? 0 : Math.floor(id / lowEnd);
   writeDigits(id - high * lowEnd, target, end, lowPlaces);
   writeDigits(high, target, end - lowPlaces, places - lowPlaces);
 }
 
 function writeDigits(value: number, target: Buffer, end: number, count: number): void {
-  for (let left = value | 0, at = end - 1; at >= end - count; at--) {
-    const rest = (left / 36) | 0;
-    target[at] = digits[left - rest * 36]!;
-    left = rest;
-  }
+  for (let at = end - 1, left = value; at >= end - count; at--, left >>>= 5) target[at] = digits[left & 31]!;
 }

@@ -6,10 +6,10 @@ import { images } from './names.ts';
 export type Bundles = { readonly appsDirectory: string; readonly node: string };
 
 /**
- * For the processes that are many and mostly idle: a small nursery, one thread for V8's own work, and one optimising compiler
- * instead of two. No cost in CPU time under load could be told from noise (ADR 5).
+ * For the processes that are many and mostly idle: a small nursery, old objects looked through before garbage amounts to much, one
+ * thread for V8's own work, and one optimising compiler instead of two. No cost in CPU time under load could be told from noise (ADR 5).
  */
-const lean = ['--max-semi-space-size=1', '--v8-pool-size=1', '--no-maglev'] as const;
+const lean = ['--max-semi-space-size=1', '--initial-old-space-size=16', '--v8-pool-size=1', '--no-maglev'] as const;
 
 /** With which flags each part's Node.js runs, here and in images. */
 export const nodeFlags = { controller: lean, router: lean, agent: lean, 'model-server': [] } as const;

@@ -20,8 +20,6 @@ const missesMax = 1_000;
 const valuesMax = 64;
 const restlessMax = 16;
 
-const noFields: readonly OwnField[] = [];
-
 /** Places for encoded blocks, by serial number; they are forgotten whenever the table changes. */
 const memoPlaces = 64;
 
@@ -79,19 +77,20 @@ export class HpackEncoder {
   }
 
   /**
-   * Encodes `kept` and then `own` into `bytes`, until the next call, and returns the size. `owner`, if given, stands for the very
-   * fields of `kept`.
+   * Encodes `kept`, and then one or two fields of our own, into `bytes`, until the next call, and returns the size. `owner`, if
+   * given, stands for the very fields of `kept`.
    */
-  encode(owner: Owner | undefined, kept: readonly Field[], own: readonly OwnField[] = noFields): number {
+  encode(owner: Owner | undefined, kept: readonly Field[], one?: OwnField, two?: OwnField): number {
     this.#at = 0;
     this.#bytes = scratch;
     const known = owner === undefined ? undefined : this.#known(owner);
     if (known === undefined) this.#all(owner, kept);
-    else if (own.length === 0) {
+    else if (one === undefined) {
       this.#bytes = known;
       return known.length;
     } else this.#append(known);
-    for (const field of own) this.#append(field);
+    if (one !== undefined) this.#append(one);
+    if (two !== undefined) this.#append(two);
     return this.#at;
   }
 

@@ -78,7 +78,7 @@ describe('HPACK', () => {
           const owner = { serial };
           if (size > 4_000) encoder.resize(size - 4_000);
           const kept = picks.map((pick) => made[pick % made.length]!);
-          const own = kept.slice(0, 1).map(({ name, value }) => ownField(name, value));
+          const [own] = kept.map(({ name, value }) => ownField(name, value));
           const bytes = encoded(kept, encoder, owner, own);
           const again = encoded(kept, encoder, owner);
           const expected = kept.map(({ name, value }) => [name, value]);

@@ -329,8 +329,8 @@ export abstract class Session implements FrameReceiver, Timed {
     if (this.streams.delete(side)) this.onForgotten();
   }
 
-  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void {
-    const size = this.#encoder.encode(block, block.kept, own);
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, one?: OwnField, two?: OwnField): void {
+    const size = this.#encoder.encode(block, block.kept, one, two);
     this.#out.headers(id, this.#encoder.bytes, size, isLast ? flags.endStream : 0, flags.endHeaders);
   }
 

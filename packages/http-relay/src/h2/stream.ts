@@ -31,12 +31,13 @@ const phases = {
 const attemptsMax = 64;
 const none: readonly Upstream[] = [];
 const noName = Buffer.alloc(0);
+const noFields: readonly OwnField[] = [];
 
 /** What a stream asks of its client's connection. */
 type ClientSession = {
   readonly core: Core;
   readonly remoteAddress: string | undefined;
-  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void;
+  sendHeaders(id: number, block: HeaderBlock, isLast: boolean, one?: OwnField, two?: OwnField): void;
 };
 
 /** One gRPC request and its answer, between a client's connection and an upstream's. */
@@ -287,11 +288,11 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     const block = this.#block.forwarded(this.#pathCut, this.dropsCredentials);
     this.#touch();
     const isLast = this.client.received && this.#server.queued === 0 && !this.#dataFollows;
-    if (this.#ownId !== 0 && this.#trace !== 0) {
-      session.request(this.#server, block, isLast, core.requestIds.field(this.#ownId), core.traces!.field(this.#trace));
-    } else if (this.#ownId !== 0) session.request(this.#server, block, isLast, core.requestIds.field(this.#ownId));
-    else if (this.#trace !== 0) session.request(this.#server, block, isLast, core.traces!.field(this.#trace));
-    else session.request(this.#server, block, isLast);
+    const { requestIds, traces } = core;
+    const name = this.#ownId === 0 ? undefined : requestIds.field(this.#ownId);
+    const trace = this.#trace === 0 ? undefined : traces?.field(this.#trace);
+    if (name === undefined) session.request(this.#server, block, isLast, trace);
+    else session.request(this.#server, block, isLast, name, trace);
   }
 
   onNotConnected(): void {
@@ -351,13 +352,10 @@ export class GrpcStream implements Exchange, Timed, StreamOwner, Starter {
     this.#phase = phases.answering;
     this.#forget();
     this.status = block.status;
-    if (!end)
-      return this.#session.sendHeaders(
-        this.client.id,
-        block,
-        false,
-        ...(this.#timed ? this.#answerFields().map(asOwn) : []),
-      );
+    if (!end) {
+      const [one, two] = this.#timed ? this.#answerFields().map(asOwn) : noFields;
+      return this.#session.sendHeaders(this.client.id, block, false, one, two);
+    }
     this.#note(block);
     this.#release();
     this.client.end(block);

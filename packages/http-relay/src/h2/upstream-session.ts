@@ -59,12 +59,12 @@ export class UpstreamSession extends Session {
   }
 
   /** Sends a request's head. What waits in `side` follows. */
-  request(side: Side, block: HeaderBlock, isLast: boolean, ...own: readonly OwnField[]): void {
+  request(side: Side, block: HeaderBlock, isLast: boolean, one?: OwnField, two?: OwnField): void {
     this.deadlineMs = Number.POSITIVE_INFINITY;
     const id = this.#nextId;
     this.#nextId += 2;
     this.open(side, id);
-    this.sendHeaders(id, block, isLast, ...own);
+    this.sendHeaders(id, block, isLast, one, two);
     if (side.queued === 0) return;
     this.waiting.add(side);
     while (side.pump());

@@ -1,17 +1,12 @@
 import type { Clock } from '@roundhouse/base';
 import type { Exchange } from '@roundhouse/http-relay';
-import type { Model } from './service.ts';
+import { Answers, type Model, type Service } from './service.ts';
 
 const bucketsMs = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000] as const;
-
-/** Services whose requests are counted by name; those of services that are gone make room. */
-const servicesMax = 10_000;
 
 export type Metrics = {
   /** Counts one request that is over. */
   count(exchange: Exchange, model: Model | undefined): void;
-  /** Forgets a service that is gone. */
-  forget(service: string): void;
   /** In Prometheus' text format. */
   render(gauges: Gauges): string;
 };
@@ -22,13 +17,14 @@ export type Gauges = {
   readonly parked: number;
   /** Of those, requests that wait for their turn. */
   readonly queued: number;
-  readonly services: number;
+  readonly services: readonly Service[];
   readonly models: number;
   readonly controlConnected: boolean;
 };
 
 export function createMetrics(clock: Clock): Metrics {
-  const byService = new Map<string, Count[]>();
+  /** To requests for no service that there is. */
+  const others = new Answers();
   /** Requests that were refused, or whose answer broke off, by reason. */
   const reasons = new Map<string, number>();
   const latency = new Float64Array(bucketsMs.length + 1);
@@ -36,14 +32,8 @@ export function createMetrics(clock: Clock): Metrics {
 
   return {
     count(exchange, model) {
-      const service = model?.service.key ?? '';
-      let codes = byService.get(service);
-      if (codes === undefined) {
-        if (byService.size >= servicesMax) return;
-        codes = [];
-        byService.set(service, codes);
-      }
-      countFor(codes, exchange.status).requests++;
+      const answers = model === undefined ? others : model.service.answers;
+      answers.count(exchange.status);
       if (exchange.reason !== undefined) reasons.set(exchange.reason, (reasons.get(exchange.reason) ?? 0) + 1);
       const tookMs = clock.monotonic() - exchange.startedMs;
       latencySumMs += tookMs;
@@ -51,12 +41,11 @@ export function createMetrics(clock: Clock): Metrics {
       while (bucket < bucketsMs.length && tookMs > bucketsMs[bucket]!) bucket++;
       latency[bucket]!++;
     },
-    forget: (service) => void byService.delete(service),
     render(gauges) {
       const lines = ['# TYPE roundhouse_router_requests_total counter'];
-      for (const [service, codes] of byService) {
-        for (const { code, requests } of codes) {
-          lines.push(`roundhouse_router_requests_total{service="${service}",code="${code}"} ${requests}`);
+      for (const { key, answers } of [{ key: '', answers: others }, ...gauges.services]) {
+        for (const [code, count] of answers) {
+          lines.push(`roundhouse_router_requests_total{service="${key}",code="${code}"} ${count}`);
         }
       }
       lines.push('# TYPE roundhouse_router_failures_total counter');
@@ -78,7 +67,7 @@ export function createMetrics(clock: Clock): Metrics {
           requests_in_flight: gauges.inFlight,
           requests_parked: gauges.parked,
           requests_queued: gauges.queued,
-          services: gauges.services,
+          services: gauges.services.length,
           models: gauges.models,
           control_connected: Number(gauges.controlConnected),
         }),
@@ -86,16 +75,6 @@ export function createMetrics(clock: Clock): Metrics {
       return `${lines.join('\n')}\n`;
     },
   };
-}
-
-/** Requests that ended with one status. A service has few of them, and one that is far ahead: looking costs less than a map. */
-type Count = { readonly code: number; requests: number };
-
-function countFor(codes: Count[], status: number): Count {
-  for (const count of codes) if (count.code === status) return count;
-  const count = { code: status, requests: 0 };
-  codes.push(count);
-  return count;
 }
 
 function gaugeLines(values: Readonly<Record<string, number>>): string[] {

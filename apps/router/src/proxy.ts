@@ -58,6 +58,7 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
   let waitingInAll = 0;
 
   const unwait = (service: Service, exchange: Exchange) => {
+    if (waitingInAll === 0) return;
     const exchanges = waiting.get(service);
     if (!exchanges?.delete(exchange)) return;
     waitingInAll--;
@@ -169,7 +170,7 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
     },
 
     onDone(exchange) {
-      outdatedTries.delete(exchange);
+      if (outdatedTries.size > 0) outdatedTries.delete(exchange);
       const model = modelOf(exchange);
       if (model === undefined) early.delete(exchange);
       else {

@@ -2,7 +2,7 @@ import type { wire } from '@roundhouse/control-protocol';
 import { type Exchange, ModelTable, type RequestHead } from '@roundhouse/http-relay';
 import { rendezvousOrder } from './policies/rendezvous.ts';
 import type { Replica } from './replica.ts';
-import { type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
+import { Answers, type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
 
 /** `Residency.WARM` on the wire; the enum itself would load the protocol's library before it is needed. */
 const warm: wire.Residency.WARM = 1;
@@ -45,6 +45,10 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   const prefixes = new ModelTable<Service>(deps.seed + 1);
   const models = new ModelTable<Model>(deps.seed + 2);
   const lower = Buffer.alloc(hostSizeMax);
+  /** What was asked for last, as it was written, and the answer: requests for one host come in rows. -1: nothing. */
+  const lastHost = Buffer.alloc(hostSizeMax);
+  let lastHostSize = -1;
+  let lastHostService: Service | undefined;
   let ready = false;
   let nextId = 1;
 
@@ -175,6 +179,7 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     },
     services,
     apply({ snapshot, routes }) {
+      lastHostSize = -1;
       const changed = new Set<Service | undefined>(snapshot ? services.values() : []);
       if (snapshot) removeAbsent(routes);
       for (const route of routes.services) changed.add(setService(route));
@@ -196,6 +201,8 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
       for (const service of changed) if (service !== undefined) deps.onChange(service);
     },
     serviceByHost({ bytes, hostStart, hostEnd }) {
+      const size = hostEnd - hostStart;
+      if (size === lastHostSize && isSame(lastHost, bytes, hostStart, size)) return lastHostService;
       let end = hostEnd;
       if (end > hostStart && bytes[end - 1] === 0x2e) end--; // a name may be written with the root's dot
       if (end - hostStart > hostSizeMax) return undefined;
@@ -203,7 +210,12 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
         const byte = bytes[i]!;
         lower[i - hostStart] = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
       }
-      return hosts.find(0, lower, 0, end - hostStart);
+      const service = hosts.find(0, lower, 0, end - hostStart);
+      if (size > hostSizeMax) return service; // with the dot, which is not part of the name
+      for (let i = 0; i < size; i++) lastHost[i] = bytes[hostStart + i]!;
+      lastHostSize = size;
+      lastHostService = service;
+      return service;
     },
     serviceByPath({ bytes, pathStart, pathEnd }) {
       const end = prefixEnd(bytes, pathStart, pathEnd);
@@ -212,6 +224,12 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
     },
     model: (service, { modelBytes, modelStart, modelEnd }) => models.find(service.id, modelBytes, modelStart, modelEnd),
   };
+}
+
+/** Whether the first `size` bytes of `known` are those of `bytes` from `start`. */
+function isSame(known: Uint8Array, bytes: Uint8Array, start: number, size: number): boolean {
+  for (let i = size - 1; i >= 0; i--) if (known[i] !== bytes[start + i]) return false;
+  return true;
 }
 
 /** Behind the segments that a prefix has, or the end of the path. */
@@ -235,7 +253,16 @@ function limitsOf({ limits }: wire.ServiceRoute, own: ServiceLimits): ServiceLim
 
 function newService(route: wire.ServiceRoute, id: number, limits: ServiceLimits): Service {
   const load: ServiceLoad = { inFlight: 0, queued: 0, queues: new Set() };
-  const service = { key: route.key, id, route, replicas: new Map(), models: new Map(), limits, load };
+  const service = {
+    key: route.key,
+    id,
+    route,
+    replicas: new Map(),
+    models: new Map(),
+    limits,
+    load,
+    answers: new Answers(),
+  };
   return Object.assign(service, { server: newModel(service as unknown as Service, '') });
 }
 

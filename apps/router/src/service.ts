@@ -14,6 +14,7 @@ export type Service = {
   readonly server: Model;
   limits: ServiceLimits;
   readonly load: ServiceLoad;
+  readonly answers: Answers;
 };
 
 /** One model, with the replicas that hold it. */
@@ -57,6 +58,23 @@ export class Seat {
 
   constructor(model: Model) {
     this.model = model;
+  }
+}
+
+/** Requests that are over, by the status of their answers. */
+export class Answers {
+  #fine = 0;
+  readonly #others = new Map<number, number>();
+
+  count(status: number): void {
+    if (status === 200) this.#fine++;
+    else this.#others.set(status, (this.#others.get(status) ?? 0) + 1);
+  }
+
+  /** Status and count of those that there were. */
+  *[Symbol.iterator](): Generator<readonly [number, number]> {
+    if (this.#fine > 0) yield [200, this.#fine];
+    yield* this.#others;
   }
 }
 

@@ -87,7 +87,6 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
       apply(update) {
         const first = !table.ready;
         table.apply(update);
-        for (const key of update.routes.removedServices) metrics.forget(key);
         if (!first) return;
         log.info({ services: table.services.size }, 'first routes');
         proxy.wakeEarly();
@@ -118,7 +117,7 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
       ...relay.stats,
       inFlight: replicas.reduce((sum, { upstream }) => sum + upstream.inFlight, 0),
       queued: admission.queued,
-      services: services.length,
+      services,
       models: services.reduce((sum, { models }) => sum + models.size, 0),
       controlConnected: stream?.connected ?? false,
     };

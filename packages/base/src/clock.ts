@@ -1,3 +1,6 @@
+// Not the global one: that is found anew, by a getter, each time somebody asks for the time.
+import { performance } from 'node:perf_hooks';
+
 /** Time as a value that is passed in, so that tests can hold it still. */
 export type Clock = {
   /** Milliseconds since the epoch; may jump when the system's clock is set. For timestamps only. */

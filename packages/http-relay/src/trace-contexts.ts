@@ -1,14 +1,13 @@
 import type { Random } from '@roundhouse/base';
-import type { OwnField } from './own-field.ts';
+import { type OwnField, ownField } from './own-field.ts';
 
 const name = 'traceparent';
-const prefix = `${name}: 00-`;
-const endLine = '\r\n';
-/** Places in the line: trace id (32 digits), parent id (16), flags (2). */
-const traceAt = prefix.length;
+const before = `${name}: `;
+/** Places in the value: trace id (32 digits), parent id (16), flags (2). */
+const traceAt = 3;
 const parentAt = traceAt + 33;
 const flagsAt = parentAt + 17;
-const lineSize = flagsAt + 2 + endLine.length;
+const valueSize = flagsAt + 2;
 
 const digits = Buffer.from('0123456789abcdef');
 
@@ -18,7 +17,7 @@ const digits = Buffer.from('0123456789abcdef');
  */
 export class TraceContexts {
   readonly #line: Buffer;
-  readonly #field: OwnField;
+  readonly #field: Buffer;
   readonly #sampledBelow: number;
   readonly #mask: number;
   #last = 0;
@@ -28,8 +27,9 @@ export class TraceContexts {
     const hex = (count: number) =>
       Array.from({ length: count }, () => digits.toString('latin1', 0, 16)[Math.floor(random() * 16)]).join('');
     // A trace id must not be all zeros, nor a parent id: the fixed parts see to it.
-    this.#line = Buffer.from(`${prefix}f${hex(31)}-f${hex(15)}-00${endLine}`);
-    this.#field = { name, bytes: this.#line, start: traceAt - 3, end: lineSize - endLine.length };
+    const value = `00-f${hex(31)}-f${hex(15)}-00`;
+    this.#line = Buffer.from(`${before}${value}\r\n`);
+    this.#field = ownField(name, value);
     this.#sampledBelow = ratio * 2 ** 32;
     this.#mask = Math.floor(random() * 2 ** 32);
   }
@@ -42,26 +42,27 @@ export class TraceContexts {
 
   /** Its field line; valid until the next call. */
   line(context: number): Buffer {
-    const mixed = this.#mixed(context);
-    this.#write(mixed, traceAt + 24);
-    this.#write(Math.imul(mixed, 0x9e3779b1), parentAt + 8); // odd, so one to one as well
-    this.#line[flagsAt + 1] = 0x30 + Number(mixed < this.#sampledBelow);
+    this.#write(context, this.#line, before.length);
     return this.#line;
   }
 
   /** Its field; valid until the next call. */
   field(context: number): OwnField {
-    this.line(context);
+    this.#write(context, this.#field, this.#field.length - valueSize);
     return this.#field;
   }
 
   /** Its field value. */
   value(context: number): string {
-    return this.line(context).toString('latin1', traceAt - 3, lineSize - 2);
+    return this.line(context).toString('latin1', before.length, before.length + valueSize);
   }
 
-  #write(value: number, at: number): void {
-    for (let i = 0; i < 8; i++) this.#line[at + i] = digits[(value >>> (28 - i * 4)) & 15]!;
+  /** Writes what differs into the value that begins at `at` of `target`. */
+  #write(context: number, target: Buffer, at: number): void {
+    const mixed = this.#mixed(context);
+    writeHex(mixed, target, at + traceAt + 24);
+    writeHex(Math.imul(mixed, 0x9e3779b1), target, at + parentAt + 8); // odd, so one to one as well
+    target[at + flagsAt + 1] = 0x30 + Number(mixed < this.#sampledBelow);
   }
 
   /** One to one, so that no two contexts of a process meet. */
@@ -71,6 +72,10 @@ export class TraceContexts {
     mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
     return (mixed ^ (mixed >>> 16)) >>> 0;
   }
+}
+
+function writeHex(value: number, target: Buffer, at: number): void {
+  for (let i = 0; i < 8; i++) target[at + i] = digits[(value >>> (28 - i * 4)) & 15]!;
 }
 
 /** The trace id in a `traceparent`, or undefined when it is not one. */

@@ -3,8 +3,12 @@ import { Field, kinds } from './field.ts';
 
 const plainScheme = new Field(':scheme', 'http');
 
+let lastSerial = 0;
+
 /** The header fields of one message, or its trailers, and what they say to the relay. */
 export class HeaderBlock {
+  /** A small number, nearly its own. */
+  readonly serial: number;
   readonly fields: readonly Field[];
   /** Larger than we take; `fields` is incomplete. */
   readonly tooLarge: boolean;
@@ -33,6 +37,8 @@ export class HeaderBlock {
   #forwardedWay = 0;
 
   constructor(fields: readonly Field[], tooLarge = false) {
+    lastSerial = (lastSerial + 1) & 0xffffff;
+    this.serial = lastSerial;
     this.fields = fields;
     this.tooLarge = tooLarge;
     let pseudo = true;

@@ -1,4 +1,5 @@
 import { headSizeMax } from '../request-head.ts';
+import { BlockMemo } from './block-memo.ts';
 import { Field, kinds } from './field.ts';
 import { HeaderBlock } from './header-block.ts';
 import { staticFields, tableSizeMax } from './hpack-table.ts';
@@ -6,8 +7,6 @@ import { huffmanDecode } from './huffman.ts';
 
 /** Fields of one message: as many as HTTP/1.1 may have here. */
 const fieldsMax = 100;
-/** Blocks remembered per connection; they are forgotten whenever the table changes. */
-const memoMax = 64;
 /** After so many changes of the table in a row, only every so-many-th block is looked up. */
 const changesMax = 16;
 /** Longer blocks are not worth remembering. */
@@ -26,26 +25,23 @@ export class HpackDecoder {
   #at = 0;
   #end = 0;
   #changed = false;
-  readonly #memo = new Map<string, HeaderBlock>();
+  /** Forgotten whenever the table changes. */
+  readonly #memo = new BlockMemo();
   /** Blocks in a row that changed the table: where every request has a value of its own, none comes again. */
   #changes = 0;
 
   /** The block in `[start, end)`, the same object for the same bytes; undefined when it is not valid. */
   block(bytes: Buffer, start: number, end: number): HeaderBlock | undefined {
     const short = end - start <= memoBlockSizeMax && this.#isWorthLooking();
-    const key = short ? bytes.toString('latin1', start, end) : '';
-    const known = short ? this.#memo.get(key) : undefined;
+    const known = short ? this.#memo.find(bytes, start, end) : undefined;
     if (known !== undefined) return known;
     this.#changed = false;
     const block = this.#decode(bytes, start, end);
     if (this.#changed) {
       this.#changes++;
-      if (this.#memo.size > 0) this.#memo.clear();
+      this.#memo.clear();
     } else this.#changes = 0;
-    if (!this.#changed && block !== undefined && short) {
-      if (this.#memo.size >= memoMax) this.#memo.clear();
-      this.#memo.set(key, block);
-    }
+    if (!this.#changed && block !== undefined && short) this.#memo.keep(bytes, start, end, block);
     return block;
   }
 

@@ -1,3 +1,4 @@
+import { copyBytes } from '../bytes.ts';
 import type { OwnField } from '../own-field.ts';
 import type { Field } from './field.ts';
 import { staticFields, tableSizeMax } from './hpack-table.ts';
@@ -19,8 +20,13 @@ const missesMax = 1_000;
 const valuesMax = 64;
 const restlessMax = 16;
 
-/** Encoded blocks remembered; they are forgotten whenever the table changes. */
-const memoMax = 64;
+/** Places for encoded blocks, by serial number; they are forgotten whenever the table changes. */
+const memoPlaces = 64;
+
+/** What stands for the fields of a message. */
+export type Owner = { readonly serial: number };
+
+type Encoded = { readonly owner: Owner; readonly bytes: Buffer };
 
 function look(field: Field): void {
   field.fixedName = staticName.get(field.name) ?? 0;
@@ -54,7 +60,8 @@ export class HpackEncoder {
   #changed = false;
   /** The block has a value that will not come again. */
   #fleeting = false;
-  readonly #memo = new Map<object, Buffer>();
+  readonly #memo: (Encoded | undefined)[] = new Array(memoPlaces).fill(undefined);
+  #remembers = false;
 
   /** The table's size as the other side asks for it. */
   resize(limit: number): void {
@@ -70,33 +77,40 @@ export class HpackEncoder {
   }
 
   /**
-   * Encodes `kept`, and then one or two fields of our own, into `bytes`, until the next call, and returns the size. `owner`, if given, stands for the very
-   * fields of `kept`.
+   * Encodes `kept`, and then one or two fields of our own, into `bytes`, until the next call, and returns the size. `owner`, if
+   * given, stands for the very fields of `kept`.
    */
-  encode(owner: object | undefined, kept: readonly Field[], one?: OwnField, two?: OwnField): number {
+  encode(owner: Owner | undefined, kept: readonly Field[], one?: OwnField, two?: OwnField): number {
     this.#at = 0;
     this.#bytes = scratch;
-    const known = owner === undefined || this.#announce.length > 0 ? undefined : this.#memo.get(owner);
+    const known = owner === undefined ? undefined : this.#known(owner);
     if (known === undefined) this.#all(owner, kept);
     else if (one === undefined) {
       this.#bytes = known;
       return known.length;
-    } else this.#at = known.copy(scratch);
-    if (one !== undefined) this.#own(one);
-    if (two !== undefined) this.#own(two);
+    } else this.#append(known);
+    if (one !== undefined) this.#append(one);
+    if (two !== undefined) this.#append(two);
     return this.#at;
   }
 
-  /** What we add has a value of its own in each message, and no place in a table. */
-  #own({ name, bytes, start, end }: OwnField): void {
-    const place = this.#placeOf(name, staticName.get(name) ?? 0);
-    this.#integer(0, 0x0f, place);
-    if (place === 0) this.#text(name);
-    this.#integer(0, 0x7f, end - start);
-    this.#at += bytes.copy(scratch, this.#at, start, end);
+  #append(bytes: Buffer): void {
+    copyBytes(bytes, 0, bytes.length, scratch, this.#at);
+    this.#at += bytes.length;
   }
 
-  #all(owner: object | undefined, kept: readonly Field[]): void {
+  #known(owner: Owner): Buffer | undefined {
+    if (!this.#remembers || this.#announce.length > 0) return undefined;
+    const encoded = this.#memo[owner.serial & (memoPlaces - 1)];
+    return encoded?.owner === owner ? encoded.bytes : undefined;
+  }
+
+  #forgetAll(): void {
+    if (this.#remembers) this.#memo.fill(undefined);
+    this.#remembers = false;
+  }
+
+  #all(owner: Owner | undefined, kept: readonly Field[]): void {
     this.#changed = this.#announce.length > 0;
     this.#fleeting = false;
     for (const limit of this.#announce.splice(0)) this.#integer(0x20, 0x1f, limit);
@@ -106,10 +120,11 @@ export class HpackEncoder {
       this.#empty();
     }
     for (const field of kept) this.#write(field);
-    if (this.#changed) this.#memo.clear();
+    if (this.#changed) this.#forgetAll();
     else if (owner !== undefined && !this.#fleeting) {
-      if (this.#memo.size >= memoMax) this.#memo.clear();
-      this.#memo.set(owner, Buffer.from(scratch.subarray(0, this.#at)));
+      const bytes = Buffer.from(scratch.subarray(0, this.#at));
+      this.#memo[owner.serial & (memoPlaces - 1)] = { owner, bytes };
+      this.#remembers = true;
     }
   }
 
@@ -160,12 +175,8 @@ export class HpackEncoder {
 
   #nameOf(field: Field): number {
     if (field.fixedName < 0) look(field);
-    return this.#placeOf(field.name, field.fixedName);
-  }
-
-  #placeOf(name: string, fixed: number): number {
-    if (fixed > 0) return fixed;
-    const place = this.#names.get(name);
+    if (field.fixedName > 0) return field.fixedName;
+    const place = this.#names.get(field.name);
     return place === undefined ? 0 : this.#index(place);
   }
 
@@ -202,7 +213,7 @@ export class HpackEncoder {
     this.#seen.clear();
     this.#values.clear();
     this.#restless.clear();
-    this.#memo.clear();
+    this.#forgetAll();
     this.#size = this.#count = this.#misses = 0;
     this.#changed = true;
   }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { boxSize, giveBox, takeBox } from '../boxes.ts';
+import { copyBytes } from '../bytes.ts';
 import { frameHeadSize, frameSizeMax, frames, writeFrameHead } from './frames.ts';
 
 /** Something that gathers what is to be written. */
@@ -87,7 +88,7 @@ export class Outbox {
 
   copy(type: number, flag: number, id: number, from: Buffer, start: number, end: number): void {
     const at = this.frame(type, flag, id, end - start);
-    from.copy(this.bytes, at, start, end);
+    copyBytes(from, start, end, this.#bytes!, at);
   }
 
   /** The header block in the first `size` bytes, in as many frames as it needs. */

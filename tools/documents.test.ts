@@ -5,10 +5,11 @@ import { describe, expect, it } from 'vitest';
 /** What the documents say is held against what is there. */
 
 const root = join(import.meta.dirname, '..');
-const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/migrate', 'docs/spec', 'examples'].flatMap((directory) =>
-  (existsSync(join(root, directory)) ? readdirSync(join(root, directory)) : [])
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join(root, directory, name)),
+const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/migrate', 'docs/spec', 'examples'].flatMap(
+  (directory) =>
+    (existsSync(join(root, directory)) ? readdirSync(join(root, directory)) : [])
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(root, directory, name)),
 );
 const manifests = ['packages', 'apps']
   .flatMap((directory) => readdirSync(join(root, directory)).map((name) => join(directory, name)))

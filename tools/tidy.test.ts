@@ -122,10 +122,11 @@ describe('tidy', () => {
   });
 
   it('has one title in every document', () => {
-    const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/migrate', 'docs/spec', 'examples'].flatMap((directory) =>
-      list(directory)
-        .filter((name) => name.endsWith('.md'))
-        .map((name) => join(directory, name)),
+    const documents = ['.', 'docs', 'docs/adr', 'docs/how-to', 'docs/migrate', 'docs/spec', 'examples'].flatMap(
+      (directory) =>
+        list(directory)
+          .filter((name) => name.endsWith('.md'))
+          .map((name) => join(directory, name)),
     );
     const titles = (file: string) =>
       readFileSync(join(root, file), 'utf8')

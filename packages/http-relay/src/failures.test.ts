@@ -345,19 +345,19 @@ describe('a parked request', () => {
 
 describe('close', () => {
   it('lets requests in flight finish and idle connections go', async () => {
-    let finish = () => {};
+    let finish: (() => void) | undefined;
     const upstream = await rig.http((_, res) => {
       finish = () => res.end('done');
     });
     const { port, relay, upstream: target } = await rig.relay(upstream.port);
     const [idle, busy] = [await rig.client(port), await rig.client(port)];
     busy.send(post('/v1/models/a:predict', ['Content-Length: 0'], ''));
-    await until(() => target.inFlight === 1 && relay.stats.connections === 2);
+    await until(() => finish !== undefined && target.inFlight === 1 && relay.stats.connections === 2);
 
     const closed = relay.close(new AbortController().signal);
     await until(() => idle.closed);
     expect(busy.closed).toBe(false);
-    finish();
+    finish?.();
     await closed;
 
     expect(busy.text).toMatch(/connection: close.*done$/s);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseStat, parseTimeMs, processes, treeOf } from './process-tree.ts';
+import { memoryOf, parseStat, parseTimeMs, processes, treeOf } from './process-tree.ts';
 
 describe('process tree', () => {
   it.each([
@@ -21,6 +21,17 @@ describe('process tree', () => {
 
     expect(self?.rssBytes).toBeGreaterThan(10 * 2 ** 20);
     expect(self?.cpuMs).toBeGreaterThan(0);
+  });
+
+  it('counts what a process shares with the root of its tree once', async () => {
+    const all = await processes();
+    const [self] = treeOf(process.pid, all);
+    if (self === undefined) throw new Error('this process is not there');
+
+    const twice = memoryOf([self, self]);
+
+    expect(twice).toBeGreaterThan(self.rssBytes);
+    expect(twice).toBeLessThanOrEqual(2.2 * self.rssBytes);
   });
 
   it('takes descendants of descendants along, and no strangers', () => {

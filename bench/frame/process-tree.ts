@@ -22,6 +22,23 @@ export function treeOf(root: number, all: readonly ProcessUse[]): ProcessUse[] {
   return found;
 }
 
+/**
+ * Memory of a tree, root first, with what its members share counted once: all that the root has resident, and of the others what
+ * nobody shares (`Private` of proc_pid_smaps(5)). Where the system does not tell, all that they have resident.
+ */
+export function memoryOf([root, ...others]: readonly ProcessUse[]): number {
+  return others.reduce((sum, { pid, rssBytes }) => sum + (privateBytes(pid) ?? rssBytes), root?.rssBytes ?? 0);
+}
+
+function privateBytes(pid: number): number | undefined {
+  try {
+    const parts = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').matchAll(/^Private_(?:Clean|Dirty): +(\d+) kB$/gm);
+    return [...parts].reduce((sum, [, kibibytes]) => sum + Number(kibibytes) * 1024, 0);
+  } catch {
+    return undefined; // another system, another user's, or gone
+  }
+}
+
 /** The kernel counts CPU time in ticks of 1/100 s (USER_HZ, the same on all architectures that Node.js runs on). */
 const tickMs = 10;
 

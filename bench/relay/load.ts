@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import { cores, native, pinned } from './process.ts';
 
 /** Which of a subject's ports a shape uses: each stands for another configuration. */
-export type Variant = 'http' | 'grpc' | 'many' | 'uds' | 'tls' | 'tlsgrpc';
+export type Variant = 'http' | 'grpc' | 'many' | 'uds' | 'tls' | 'tlsgrpc' | 'idle';
 
 export type Shape = {
   readonly variant: Variant;
@@ -37,7 +37,8 @@ export const shapes = {
   grpcbig: { variant: 'grpc', proto: 'h2', conns: 4, bodyBytes: mebibyte },
   tls: { variant: 'tls', proto: 'h1', conns: 64, bodyBytes: 200 },
   tlsgrpc: { variant: 'tlsgrpc', proto: 'h2', conns: 8, streams: 8, bodyBytes: 190 },
-  idle: { variant: 'http', proto: 'h1', conns: 10_000, bodyBytes: 200, held: true },
+  /** In a process of its own: what ten thousand connections leave behind is not what requests need. */
+  idle: { variant: 'idle', proto: 'h1', conns: 10_000, bodyBytes: 200, held: true },
   'post at 70 %': { variant: 'http', proto: 'h1', conns: 64, bodyBytes: 200, paced: 'post' },
   'grpc at 70 %': { variant: 'grpc', proto: 'h2', conns: 8, streams: 8, bodyBytes: 190, paced: 'grpc' },
 } as const satisfies Record<string, Shape>;

@@ -63,7 +63,8 @@ export function router(control: () => Control): Contestant {
       change = few.change;
       const secure = await startRouter(control(), 'router-tls', port, fewModels, tlsPort);
       const tls = { port: tlsPort, running: [secure.running] };
-      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many), tls, tlsgrpc: tls };
+      const idle = targetOf(await startRouter(control(), 'router-idle', port, fewModels));
+      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many), tls, tlsgrpc: tls, idle };
     },
     changeRoutes: () => change?.() ?? (() => {}),
   };
@@ -93,7 +94,8 @@ export function agent(control: () => Control): Contestant {
       const many = await startAgent(control(), 'agent-many', server, manyModels);
       const socket = await startAgent(control(), 'agent-socket', server, fewModels, true);
       change = few.change;
-      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many), uds: targetOf(socket) };
+      const idle = targetOf(await startAgent(control(), 'agent-idle', server, fewModels));
+      return { http: targetOf(few), grpc: targetOf(few), many: targetOf(many), uds: targetOf(socket), idle };
     },
     changeRoutes: () => change?.() ?? (() => {}),
   };

@@ -1,5 +1,5 @@
 /** Memory for what is under way, in pieces of one size that go round: making and collecting them would cost more than filling them. */
-export const boxSize = 64 * 1024;
+export const boxSize = 256 * 1024;
 /** Kept for later; more are in use only while somebody is slow. */
 const spareMax = 32;
 

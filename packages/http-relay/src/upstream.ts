@@ -8,7 +8,7 @@ import { writeWhole } from './outbound.ts';
 import type { Splice } from './splice.ts';
 
 /** Bytes read at a time. Large answers gain nothing beyond; small ones touch only the first page of it. */
-const readSize = 64 * 1024;
+const readSize = 256 * 1024;
 
 /** Whoever uses a connection now. */
 export type Receiver = {

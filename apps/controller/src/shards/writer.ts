@@ -101,30 +101,32 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       const text = encodeModels(entries);
       if (textOf(stored) === text) return;
       if (stored === undefined && entries.length === 0 && shard > 0) return;
-      await put({ names, cluster }, { service, target, text, known: stored !== undefined }, signal);
+      await put({ names, cluster }, { service, uid, target, text, known: stored !== undefined }, signal);
     },
   };
 }
 
 type Put = {
   readonly service: Service;
+  /** Of the InferenceService that was read: it may go while we write. */
+  readonly uid: string;
   readonly target: { readonly namespace: string; readonly name: string };
   readonly text: string;
   readonly known: boolean;
 };
 
 async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Put, signal: AbortSignal) {
-  const { service, target, text, known } = what;
+  const { service, uid, target, text, known } = what;
   const data = { 'models.json': text };
   if (known && (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined) return;
-  const object = configMapFor(names, service, target.name, data);
+  const object = configMapFor(names, service, uid, target.name, data);
   try {
     await cluster.create(resources.configMaps, object, signal);
   } catch (error) {
     if (!isKubeError(error, 'kube/already-exists')) throw error;
     // It has lost the label that we find it by, or is somebody else's.
     const found = await cluster.get(resources.configMaps, target.namespace, target.name, signal);
-    if (found === undefined || !isOwnedBy(found, service.view?.uid ?? '')) {
+    if (found === undefined || !isOwnedBy(found, uid)) {
       throw new Error(`ConfigMap ${target.name} does not belong to this service: delete or rename it`);
     }
     const { labels } = object.metadata;
@@ -132,16 +134,9 @@ async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Pu
   }
 }
 
-function configMapFor(names: Names, { namespace, name, view }: Service, configMap: string, data: object) {
+function configMapFor(names: Names, { namespace, name }: Service, uid: string, configMap: string, data: object) {
   const { group, version, kind } = names.inferenceServices;
-  const owner = {
-    apiVersion: `${group}/${version}`,
-    kind,
-    name,
-    uid: view?.uid,
-    controller: true,
-    blockOwnerDeletion: true,
-  };
+  const owner = { apiVersion: `${group}/${version}`, kind, name, uid, controller: true, blockOwnerDeletion: true };
   const { app: _, ...labels } = serviceLabels(names, name);
   const metadata = { name: configMap, namespace, labels, ownerReferences: [owner] };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };

@@ -5,11 +5,13 @@ import {
   hasModel,
   isV1,
   type Picker,
+  type Refusal,
   type RequestHead,
   type Upstream,
 } from '@roundhouse/http-relay';
 import type { Admission } from './admission.ts';
 import type { Guard } from './auth/guard.ts';
+import type { Freshness } from './freshness.ts';
 import { nearby } from './policies/least-in-flight.ts';
 import { notLoaded, retryBudgetSpent, tooManyWait, unknownHost, unknownModel, wrongProtocol } from './refusals.ts';
 import type { Replica } from './replica.ts';
@@ -28,6 +30,7 @@ export type ProxyDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly table: RouteTable;
+  readonly freshness: Pick<Freshness, 'complete'>;
   readonly admission: Admission;
   readonly guard: Guard;
   /** Requests that may wait at a time, of all services together. */
@@ -39,17 +42,18 @@ export type ProxyDeps = {
 export type RequestProxy = Required<Omit<Picker, 'probe'>> & {
   /** Requests that wait for this service are looked at again. */
   wake(service: Service): void;
-  /** Those that came before the first snapshot are. */
-  wakeEarly(): void;
+  /** Those are whose service or model was not known while the table was not complete. */
+  wakeUnknown(): void;
 };
 
 /**
  * Decides where each request goes. An exchange's tag is its model, or the whole server where its path names none; once the
  * request is counted in, the model's seat.
  */
-export function createProxy({ clock, random, table, admission, guard, waitingMax, onDone }: ProxyDeps): RequestProxy {
+export function createProxy(deps: ProxyDeps): RequestProxy {
+  const { clock, random, table, freshness, admission, guard, waitingMax, onDone } = deps;
   const waiting = new Map<Service, Set<Exchange>>();
-  const early = new Set<Exchange>();
+  const unknown = new Set<Exchange>();
   const budget = createRetryBudget(clock);
   let failureSent = false;
   /** How many tries of a request lie before its last wait: what a replica said then may be wrong by now. */
@@ -73,6 +77,14 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
     if (exchanges === undefined) waiting.set(service, new Set([exchange]));
     else exchanges.add(exchange);
     if (exchange.tried.length > 0) outdatedTries.set(exchange, exchange.tried.length);
+    return 'parked';
+  };
+
+  /** It may have been made a moment ago, while the controller could not tell us. */
+  const parkUnknown = (exchange: Exchange, refusal: Refusal): Answer => {
+    if (freshness.complete) return refusal;
+    if (unknown.size >= waitingMax / 2) return tooManyWait;
+    unknown.add(exchange);
     return 'parked';
   };
 
@@ -109,7 +121,7 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
 
   return {
     wake,
-    wakeEarly: () => resumeAll(early),
+    wakeUnknown: () => resumeAll(unknown),
 
     pathCut(head, exchange) {
       const byHost = table.serviceByHost(head);
@@ -119,16 +131,12 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
       }
       const { service, cut } = table.serviceByPath(head);
       mark(exchange, service);
-      return table.ready ? cut : likelyCut(head);
+      return service !== undefined || freshness.complete ? cut : likelyCut(head);
     },
 
     pick(head, exchange) {
-      if (!table.ready) {
-        early.add(exchange);
-        return 'parked';
-      }
       const service = modelOf(exchange)?.service;
-      if (service === undefined) return unknownHost(head);
+      if (service === undefined) return parkUnknown(exchange, unknownHost(head));
       const seated = exchange.tag instanceof Seat ? exchange.tag : undefined;
       if (service.route.auth.length > 0 && seated === undefined) {
         const answer = guard.check(service, head, exchange);
@@ -136,7 +144,7 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
       }
       if (!(isV1(head.route) ? service.route.v1 : service.route.v2)) return wrongProtocol(service, head);
       const model = hasModel(head.route) ? table.model(service, head) : service.server;
-      if (model === undefined) return unknownModel(service, head);
+      if (model === undefined) return parkUnknown(exchange, unknownModel(service, head));
       if (seated?.model !== model) {
         if (seated !== undefined) admission.leave(seated);
         exchange.tag = model;
@@ -172,8 +180,8 @@ export function createProxy({ clock, random, table, admission, guard, waitingMax
     onDone(exchange) {
       if (outdatedTries.size > 0) outdatedTries.delete(exchange);
       const model = modelOf(exchange);
-      if (model === undefined) early.delete(exchange);
-      else {
+      if (unknown.size > 0) unknown.delete(exchange);
+      if (model !== undefined) {
         unwait(model.service, exchange);
         if (exchange.tag instanceof Seat) admission.leave(exchange.tag);
         else admission.forget(model, exchange);
@@ -198,7 +206,7 @@ const modelOf = ({ tag }: Exchange) => (tag instanceof Seat ? tag.model : (tag a
 
 const isUsable = (replica: Replica) => replica.usable;
 
-/** Before the routes are known, what looks like a prefix is taken for one, so that the request can wait for them. */
+/** While routes may be missing, what looks like a prefix is taken for one, so that the request can wait for them. */
 function likelyCut({ bytes, pathStart, pathEnd }: RequestHead): number {
   const path = bytes.toString('latin1', pathStart, Math.min(pathEnd, pathStart + 512));
   return /^\/serving\/[^/]+\/[^/]+(?=\/)/.exec(path)?.[0].length ?? 0;

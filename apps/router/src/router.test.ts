@@ -177,6 +177,22 @@ describe('router', () => {
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
   });
 
+  it('lets requests for what may have come while the controller was away wait for it', async () => {
+    const control = await rig.startControl();
+    const router = await rig.startRouter(control.port);
+    await until(async () => (await ask(router.opsPort, { method: 'GET', path: '/readyz' })).status === 200);
+    const agent = await rig.startAgent('a');
+    const known = await ask(router.port);
+    await control.close();
+    const answers = [ask(router.port), ask(router.port, { host: 'localhost' })];
+
+    rig.board.publish({ services: [aService()], replicas: [aReplica(agent)], models: [aModel('iris', { a: warm })] });
+    await rig.startControl(control.port);
+
+    expect(known.status).toBe(404);
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 404]);
+  });
+
   it('names the path of the other protocol when the service does not speak this one', async () => {
     const { port } = await routerWith({ iris: { a: warm } }, await rig.startAgent('a'));
     await rig.publish({ services: [{ ...aService(), v1: false }] });

@@ -9,6 +9,7 @@ import { createGuard } from './auth/guard.ts';
 import { followRules } from './auth/rules.ts';
 import type { Config } from './config.ts';
 import { followFiles } from './follow-files.ts';
+import { createFreshness } from './freshness.ts';
 import { createMetrics } from './metrics.ts';
 import { createProxy, type RequestProxy } from './proxy.ts';
 import { Replica } from './replica.ts';
@@ -56,7 +57,8 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
   const accessLog = createAccessLog({ clock, random, log }, config.accessLogRatio);
   const guard = createGuard(() => rules.current);
   const waitingMax = config.limits.parkedMax;
-  const proxy = createProxy({ clock, random, table, admission, guard, waitingMax, onDone });
+  const freshness = createFreshness(clock, () => proxy.wakeUnknown());
+  const proxy = createProxy({ clock, random, table, freshness, admission, guard, waitingMax, onDone });
   const relay = createRelay({
     clock,
     random,
@@ -87,10 +89,10 @@ export async function buildRouter({ clock, random, log }: RouterDeps, config: Co
       apply(update) {
         const first = !table.ready;
         table.apply(update);
-        if (!first) return;
-        log.info({ services: table.services.size }, 'first routes');
-        proxy.wakeEarly();
+        if (update.snapshot) freshness.onSnapshot();
+        if (first) log.info({ services: table.services.size }, 'first routes');
       },
+      onConnection: freshness.onConnection,
     },
   );
   const ops = await serveOps({

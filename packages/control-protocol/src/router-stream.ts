@@ -22,6 +22,8 @@ export type RouteStreamOptions = {
    * nothing may be sent by older routes.
    */
   apply(update: { readonly snapshot: boolean; readonly routes: Routes }): void;
+  /** Called when the stream opens, before the first snapshot on it, and when it is cut: until the next snapshot, changes are missed. */
+  onConnection?(connected: boolean): void;
 };
 
 export type RouteStream = {
@@ -35,7 +37,7 @@ export type RouteStream = {
 type Body = NonNullable<MessageInitShape<typeof RouterMessageSchema>['body']>;
 
 /** The router's end of the control stream. */
-export function openRoutes(deps: Deps, { connection, hello, apply }: RouteStreamOptions): RouteStream {
+export function openRoutes(deps: Deps, { connection, hello, apply, onConnection }: RouteStreamOptions): RouteStream {
   const counts = { requests: 0, errors: 0 };
   let connected = false;
 
@@ -48,6 +50,7 @@ export function openRoutes(deps: Deps, { connection, hello, apply }: RouteStream
     return {
       welcomed() {
         connected = true;
+        onConnection?.(true);
       },
       receive({ body }: RouteUpdate) {
         if (body.case === 'routes') receiver.receive(body.value.revision, body.value);
@@ -59,6 +62,7 @@ export function openRoutes(deps: Deps, { connection, hello, apply }: RouteStream
         return { case: 'heartbeat', value };
       },
       closed() {
+        if (connected) onConnection?.(false);
         connected = false;
       },
     };

@@ -19,8 +19,7 @@ describe('openModelServer', () => {
   let server: ModelServer;
   beforeEach(async () => {
     fake = await startFakeModelServer();
-    const deadlines = { askMs: 100, loadMs: 100, unloadMs: 200 };
-    server = openModelServer({ clock: systemClock }, dialectFor('v2'), fake, deadlines);
+    server = openModelServer({ clock: systemClock }, dialectFor('v2'), fake);
   });
   afterEach(async () => {
     await server.close();
@@ -36,8 +35,11 @@ describe('openModelServer', () => {
 
   it.each([['hang'], ['reset']] as const)('gives up on a load that ends in %s', async (script) => {
     fake.script('POST /v2/repository/models/iris/load', script);
+    const deadlines = { askMs: 100, loadMs: 100, unloadMs: 100 };
+    const impatient = openModelServer({ clock: systemClock }, dialectFor('v2'), fake, deadlines);
 
-    await expect(server.load('iris', signal)).rejects.toMatchObject({ code: 'server/broke-off' });
+    await expect(impatient.load('iris', signal)).rejects.toMatchObject({ code: 'server/broke-off' });
+    await impatient.close();
   });
 
   it('tells a busy server from one that rejects the model', async () => {

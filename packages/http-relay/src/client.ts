@@ -172,11 +172,12 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
     return this.#trace === 0 ? undefined : this.#core.traces?.line(this.#trace);
   }
 
-  get idle(): boolean {
-    return this.#phase === phases.idle && this.#input === undefined;
+  part(): void {
+    if (this.#phase !== phases.idle || this.#headBegun) return;
+    this.deadlineMs = this.#core.deadlines.in(this.#core.limits.partingMs);
   }
 
-  end(): void {
+  #end(): void {
     this.#phase = phases.lingering;
     this.deadlineMs = this.#core.deadlines.in(lingerMs);
     this.#resume(); // to see its end
@@ -783,7 +784,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
   /** A head that could not be read: there is no request, and what follows it means nothing. */
   #refuseUnread(refusal: Refusal): void {
     this.#out.write(renderedRefusal(refusal, persistence.close, false));
-    this.end();
+    this.#end();
   }
 
   #finish() {
@@ -794,8 +795,9 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
     this.upstream = undefined;
     this.tried = none;
     this.tag = undefined;
-    if (!this.#keepAlive) return this.end();
-    this.deadlineMs = this.#core.deadlines.in(this.#core.limits.idleTimeoutMs);
+    if (!this.#keepAlive) return this.#end();
+    const { closing, deadlines, limits } = this.#core;
+    this.deadlineMs = deadlines.in(closing ? limits.partingMs : limits.idleTimeoutMs);
     this.#phase = this.#body.done ? phases.idle : phases.skipping;
     this.#resume();
     if (this.#input !== undefined) this.#readHeads();
@@ -804,7 +806,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
   #skip(chunk: Buffer, start: number) {
     let at = start;
     while (at < chunk.length && !this.#body.done && !this.#body.broken) at = this.#body.run(chunk, at, chunk.length);
-    if (this.#body.broken) return this.end();
+    if (this.#body.broken) return this.#end();
     if (!this.#body.done) return;
     this.#phase = phases.idle;
     if (at < chunk.length) this.#keep(chunk, at);
@@ -850,7 +852,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
     switch (this.#phase) {
       case phases.idle:
         if (this.#headBegun) this.#refuseUnread(refusals.headTimeout);
-        else this.end();
+        else this.#end();
         break;
       case phases.waiting:
         if (this.#parked) this.#refuse(this.#core.picker.waitedTooLong?.(this) ?? refusals.parkedMs);

@@ -14,9 +14,8 @@ import type { TraceContexts } from './trace-contexts.ts';
 
 /** What the relay as a whole does with a client connection. */
 export type Closable = {
-  /** Between requests, with nothing begun. */
-  readonly idle: boolean;
-  end(): void;
+  /** The relay closes: what has begun is finished, and the connection ends soon. */
+  part(): void;
   destroy(): void;
 };
 

@@ -361,6 +361,20 @@ describe('close', () => {
     expect(busy.text).toMatch(/connection: close.*done$/s);
   });
 
+  it('answers what was on its way to an idle connection, and says that it closes', async () => {
+    const upstream = await rig.http((_, res) => res.end('done'));
+    const { port, relay } = await rig.relay(upstream.port);
+    const client = await rig.client(port);
+    await until(() => relay.stats.connections === 1);
+
+    const closed = relay.close(new AbortController().signal);
+    client.send(request);
+    await closed;
+    await until(() => client.closed);
+
+    expect(client.text).toMatch(/^HTTP\/1.1 200 .*connection: close.*done$/s);
+  });
+
   it('cuts off what is left when its signal aborts', async () => {
     const upstream = await rig.net((socket) => socket.resume());
     const { port, relay, upstream: target } = await rig.relay(upstream.port);

@@ -4,6 +4,8 @@ export type Limits = {
   readonly headTimeoutMs: number;
   /** For a connection between requests, and for any standstill of a body, either way. */
   readonly idleTimeoutMs: number;
+  /** How long a connection between requests is kept when the relay closes: a request may be on its way to us. */
+  readonly partingMs: number;
   /** From the end of the request to the head of the answer. */
   readonly responseTimeoutMs: number;
   /** For a gRPC connection without streams: clients keep theirs for hours, and open another when they need one. */
@@ -30,6 +32,7 @@ export type Limits = {
 export const defaultLimits: Limits = {
   headTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
+  partingMs: 1_000,
   responseTimeoutMs: 300_000,
   grpcIdleTimeoutMs: 300_000,
   connectTimeoutMs: 2_000,

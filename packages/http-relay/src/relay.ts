@@ -125,7 +125,7 @@ export function createRelay(options: RelayOptions): Relay {
     async close(signal) {
       core.closing = true;
       const closed = Promise.all(servers.map((server) => new Promise((resolve) => void server.close(resolve))));
-      for (const client of core.clients) if (client.idle) client.end();
+      for (const client of core.clients) client.part();
       const cut = () => {
         for (const client of core.clients) client.destroy();
         for (const listener of listeners) listener.destroy();

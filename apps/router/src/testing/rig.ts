@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { createServer, globalAgent, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,6 +92,7 @@ export async function createRig() {
       await board.settled(5_000, new AbortController().signal);
     },
     async close() {
+      globalAgent.destroy(); // else each router would wait for requests on its clients' idle connections
       for (const stop of stops.splice(0).reverse()) await stop();
     },
   };

@@ -48,12 +48,7 @@ export class DownstreamSession extends Session implements Closable, Reader {
     return this.socket.remoteAddress;
   }
 
-  /** It can be told to go at any time: its streams are finished first. */
-  get idle(): boolean {
-    return true;
-  }
-
-  end(): void {
+  part(): void {
     if (this.closed || this.draining) return;
     this.draining = true;
     this.goodbye(codes.none);
@@ -62,7 +57,7 @@ export class DownstreamSession extends Session implements Closable, Reader {
 
   onDeadline(): void {
     if (this.closed || this.draining || this.streams.size > 0) this.socket.destroy();
-    else this.end();
+    else this.part();
   }
 
   protected onHeaders(id: number, block: HeaderBlock, end: boolean) {

@@ -4,7 +4,7 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="Roundhouse model-server" org.opencontainers.image.licenses="Apache-2.0"
 # The ONNX runtime of the platform that is built for: amd64 or arm64.
 ARG TARGETARCH
-COPY native/${TARGETARCH}/ /app/node_modules/
+COPY native/${TARGETARCH}/ /app/
 COPY app/ /app/
 USER 65532:65532
 ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]

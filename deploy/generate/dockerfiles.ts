@@ -16,7 +16,7 @@ function dockerfile(app: string, flags: readonly string[]): string {
       ? [
           '# The ONNX runtime of the platform that is built for: amd64 or arm64.',
           'ARG TARGETARCH',
-          `COPY native/\${TARGETARCH}/ /app/node_modules/`,
+          `COPY native/\${TARGETARCH}/ /app/`,
         ]
       : [];
   return [

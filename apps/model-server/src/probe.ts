@@ -5,7 +5,11 @@ import { timeRuns } from './runtimes/onnx/trial.ts';
 import { warmUpOnnx } from './runtimes/onnx/warm-up.ts';
 
 // A process of its own for files that may crash the native runtime. What the library does only once is not the file's cost.
-await warmUpOnnx();
+// Where it fails, no file is to blame: whoever asks is told why.
+let inTheWay: unknown;
+await warmUpOnnx().catch((error) => {
+  inTheWay = error;
+});
 
 const say = (answer: ProbeAnswer) => process.send?.(answer);
 
@@ -43,6 +47,7 @@ let restingBytes = process.memoryUsage.rss();
 
 process.on('message', async ({ path }: ProbeQuestion) => {
   try {
+    if (inTheWay !== undefined) throw inTheWay;
     const { session, loadMs } = await open(path);
     say({ kind: 'loaded', loadMs });
     const timings = await timeRuns(session, () => systemClock.monotonic());

@@ -35,12 +35,16 @@ const builtInRuntimeSpec = {
       // It listens on the pod's loopback, where the kubelet cannot knock: the agent beside it says whether it answers.
       readinessProbe: { httpGet: { path: '/readyz', port: 9082 }, periodSeconds: 1, failureThreshold: 3 },
       resources: { requests: resources, limits: resources },
+      // The library of the ONNX runtime is unpacked there.
+      volumeMounts: [{ name: 'scratch', mountPath: '/tmp' }],
       securityContext: {
         allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
         capabilities: { drop: ['ALL'] },
         runAsNonRoot: true,
         seccompProfile: { type: 'RuntimeDefault' },
       },
     },
   ],
+  volumes: [{ name: 'scratch', emptyDir: { sizeLimit: '256Mi' } }],
 } satisfies ServingRuntimeSpec;

@@ -10,6 +10,7 @@ import {
 } from '@roundhouse/v2-protocol';
 import type { InferenceSession, Tensor as OnnxTensor, OnnxValue } from 'onnxruntime-node';
 import { corrupt, unsupported } from '../../model.ts';
+import { onnxRuntime } from './library.ts';
 import { dataTypes, onnxTypes, tensorsOf } from './metadata.ts';
 import { withoutZipMap } from './zip-map.ts';
 
@@ -31,13 +32,9 @@ const options: InferenceSession.SessionOptions = {
   logSeverityLevel: 4,
 };
 
-/** Loaded with the first model that needs it, and then asked for no more: even that takes its time. */
-let library: Promise<typeof import('onnxruntime-node')> | undefined;
-
 /** Opens the file by its path, so that weights kept in files beside it are found. */
 export async function openOnnxSession(path: string): Promise<OnnxSession> {
-  library ??= import('onnxruntime-node');
-  const runtime = await library;
+  const runtime = await onnxRuntime();
   const session = await createSession(runtime, path);
   try {
     const inputs = tensorsOf('input', session.inputMetadata);

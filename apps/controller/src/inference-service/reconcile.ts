@@ -197,6 +197,28 @@ export function createServices(deps: Deps) {
     await cluster.delete(resource, { namespace, name: child, uid: current.metadata.uid ?? '' }, signal);
   };
 
+  /**
+   * The pods of a service that is going hold memory and GPUs. The garbage collector has thousands of models to delete beside them, in no
+   * order, and takes minutes. Where it is told to leave the Deployment, that has no owner any more, or our write conflicts.
+   */
+  const stopLeftBehind = async (key: string, signal: AbortSignal) => {
+    const [namespace, name = ''] = key.split('/');
+    const deployment = views.deployments.get(`${namespace}/${names.predictor(name)}`);
+    if (deployment === undefined || !isLeftBehind(deployment, views.services.get(key))) return;
+    const spec = { ...(deployment.spec as object), replicas: 0 };
+    await cluster.replace(resources.deployments, { ...deployment, spec }, signal).catch((error: unknown) => {
+      if (!isRace(error) && !isKubeError(error, 'kube/not-found')) throw error;
+    });
+  };
+
+  const isLeftBehind = ({ metadata, spec }: Stored, service: Stored | undefined) => {
+    const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+    const isOurs =
+      owner?.kind === names.inferenceServices.kind && owner.apiVersion.startsWith(names.inferenceServices.group);
+    const isGoing = service === undefined || service.metadata.finalizers?.includes('foregroundDeletion') === true;
+    return isOurs && isGoing && (spec as { readonly replicas?: number }).replicas !== 0;
+  };
+
   const looked = async (resource: ResourceName, namespace: string, name: string, signal: AbortSignal) => {
     try {
       return await cluster.get(resource, namespace, name, signal);
@@ -220,7 +242,10 @@ export function createServices(deps: Deps) {
     /** Brings the service's objects to what its spec asks, and its status to what holds. */
     async reconcile(key: string, signal: AbortSignal) {
       const object = views.services.get(key);
-      if (object === undefined || object.metadata.deletionTimestamp !== undefined) return void refresh(key);
+      if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+        refresh(key);
+        return await stopLeftBehind(key, signal);
+      }
       const memory = memoryOf(key);
       let failure: unknown;
       try {

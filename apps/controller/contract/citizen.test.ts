@@ -65,7 +65,9 @@ describe(`a good citizen (${real === undefined ? 'embedded' : 'real'} API server
     expect((await children())[1]?.metadata.annotations).toMatchObject({ 'a.org/x': 'y' });
   });
 
-  it('stops the pods of a service that is gone, though its Deployment may stay for a while', async () => {
+  it('stops the pods of a service that is gone, though its Deployment may stay for a while', {
+    timeout: 90_000,
+  }, async () => {
     await applyService(world, 'brief');
     const target = { namespace: world.namespace, name: 'brief-predictor' };
     const deployment = () => world.kube.get(resources.deployments, target.namespace, target.name, forever);
@@ -78,7 +80,8 @@ describe(`a good citizen (${real === undefined ? 'embedded' : 'real'} API server
 
     await expect.poll(deployment, soon).toMatchObject({ spec: { replicas: 0 } });
     await world.kube.patch(resources.deployments, target, { metadata: { finalizers: null } }, forever);
-    await expect.poll(deployment, soon).toBeUndefined();
+    // A garbage collector that has just started learns of our kinds after half a minute.
+    await expect.poll(deployment, { timeout: 60_000 }).toBeUndefined();
   });
 
   it('leads clients to the routers by an Ingress that the API server takes', async () => {

@@ -13,6 +13,8 @@ import type { Fleet } from '../assignments/fleet.ts';
 import {
   type Cluster,
   type Installation,
+  keyOf,
+  missingRetryMs,
   type RecordEvent,
   resources,
   type Stored,
@@ -47,6 +49,8 @@ export type Deps = {
   readonly settings: Settings;
   /** How many of the service's models are in no ConfigMap. */
   readonly homeless: (key: string) => number;
+  /** A kind that the settings ask for and the cluster does not have. */
+  readonly missingWayIn: () => string | undefined;
   readonly fileRoots: readonly string[];
   readonly installation: Installation;
   /** Looks at the service again, soon or after a while. */
@@ -56,7 +60,13 @@ export type Deps = {
 };
 
 /** What is remembered of a service between its reconciliations; all of it can be found again. */
-type Memory = { storage: StorageAccess; failure: string | undefined; scaledElsewhere: boolean | undefined };
+type Memory = {
+  storage: StorageAccess;
+  failure: string | undefined;
+  scaledElsewhere: boolean | undefined;
+  /** A kind that the service asks for and the cluster does not have. */
+  missing: string | undefined;
+};
 
 /** InferenceServices: what models and routers see of them at once, and their objects and status soon after. */
 export function createServices(deps: Deps) {
@@ -69,6 +79,7 @@ export function createServices(deps: Deps) {
       storage: { secrets: [], env: {} },
       failure: undefined,
       scaledElsewhere: undefined,
+      missing: undefined,
     };
     memories.set(key, known);
     return known;
@@ -139,6 +150,7 @@ export function createServices(deps: Deps) {
       hostTaken: taken === undefined ? undefined : { host: taken, by: hosts.holderOf(taken) ?? '' },
       unreachable: unreachableOf(key),
       homeless: deps.homeless(key),
+      missingKinds: [memoryOf(key).missing, deps.missingWayIn()].filter((kind) => kind !== undefined),
       configProblems: deps.settings.current().problems,
       ownCopies: isOwn && service !== undefined ? fleet.copiesOf(service, name) : undefined,
     };
@@ -161,7 +173,16 @@ export function createServices(deps: Deps) {
   const applyChildren = async (object: Stored, plan: Plan, signal: AbortSignal) => {
     if (plan.kind === 'blocked' && !plan.stopped) return; // what serves now keeps serving
     const children = plan.kind === 'apply' ? plan.children : [];
-    for (const wanted of children) await applyChild(object, plan, wanted, signal);
+    memoryOf(keyOf(object)).missing = undefined;
+    for (const wanted of children) {
+      try {
+        await applyChild(object, plan, wanted, signal);
+      } catch (error) {
+        if (!isKubeError(error, 'kube/no-kind')) throw error;
+        memoryOf(keyOf(object)).missing = `${wanted.kind} of ${wanted.apiVersion}`;
+        wake(keyOf(object), missingRetryMs);
+      }
+    }
     const missing = childKinds.filter((kind) => !children.some((child) => child.kind === kind));
     for (const kind of missing) await removeChild(object, kind, signal);
   };
@@ -407,6 +428,7 @@ const told = [
   'AgentUnreachable',
   'ModelConfigFull',
   'ConfigInvalid',
+  'KindMissing',
 ];
 const usual: ReadonlySet<string> = new Set(['PredictorNotReady', 'ModelNotLoaded', 'Stopped']);
 

@@ -84,11 +84,18 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const { wantsContentType } = dialect;
   const dataDeps = {
     ...{ clock, random, keeper, keeps: flags['enable-puller'] },
-    ...{ protocols, wantsContentType, isReady, onDoubt: watch.doubt, onTraffic },
+    ...{ protocols, wantsContentType, isReady, isEnding: () => isEnding(), onDoubt: watch.doubt, onTraffic },
   };
   const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
   data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);
-  const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
+  const drain = createDrain({
+    clock,
+    inFlight: () => data?.inFlight ?? 0,
+    onStart() {
+      control.draining();
+      data?.ending();
+    },
+  });
   isEnding = () => drain.started;
   const ops = await serveOps(
     {

@@ -143,7 +143,7 @@ export const values = z.strictObject({
     .describe('metrics for the Prometheus operator'),
   ingress: z
     .strictObject({
-      enabled: z.boolean().default(false).describe('make one Ingress for *.<domain>'),
+      enabled: z.boolean().default(false).describe('make one Ingress for *.<domain>; not with gateway.enabled'),
       className: z.string().default('').describe('its IngressClass; empty: the default of the cluster'),
       annotations: textMap.default({}).describe('its annotations'),
       tlsSecret: z.string().default('').describe('Secret with the certificate of *.<domain>; empty: no TLS'),
@@ -152,7 +152,10 @@ export const values = z.strictObject({
     .describe('one wildcard Ingress to the routers'),
   gateway: z
     .strictObject({
-      enabled: z.boolean().default(false).describe('make one HTTPRoute for *.<domain> (needs the Gateway API)'),
+      enabled: z
+        .boolean()
+        .default(false)
+        .describe('make one HTTPRoute for *.<domain> (needs the Gateway API); not with ingress.enabled'),
       parentRefs: z.array(anything).default([]).describe('Gateways that it attaches to'),
     })
     .prefault({})

@@ -57,6 +57,19 @@ describe.runIf(hasHelm)('the chart', () => {
     await expect(renderChart([value])).rejects.toThrow(name);
   });
 
+  it('makes one way in at most, and tells the controller of it', async () => {
+    const both = ['ingress.enabled=true', 'gateway.enabled=true'];
+    await expect(renderChart(both)).rejects.toThrow(/ingress\.enabled and gateway\.enabled/);
+
+    for (const [index, value] of both.entries()) {
+      const objects = await render(value, 'controller.domain="ml.example.org"');
+      const controller = named(objects, 'Deployment', 'roundhouse-controller')?.spec.template?.spec.containers[0];
+
+      expect(objects.filter(({ kind }) => kind === ['Ingress', 'HTTPRoute'][index])).toHaveLength(1);
+      expect(controller?.args).toContain('--exposed-hosts=*.ml.example.org');
+    }
+  });
+
   it('brings nothing that needs another system: no webhook, no certificate, no mesh', async () => {
     const kinds = new Set((await render()).map(({ kind }) => kind));
 
@@ -166,14 +179,13 @@ describe.runIf(hasHelm)('the chart', () => {
     const objects = await render(
       'serviceMonitor.enabled=true',
       'ingress={"enabled":true,"tlsSecret":"wildcard"}',
-      'gateway={"enabled":true,"parentRefs":[{"name":"public"}]}',
       'networkPolicies.enabled=false',
       'aggregatedRoles=false',
       'runtimes=false',
     );
     const kinds = objects.map(({ kind }) => kind);
 
-    expect(kinds).toEqual(expect.arrayContaining(['ServiceMonitor', 'Ingress', 'HTTPRoute']));
+    expect(kinds).toEqual(expect.arrayContaining(['ServiceMonitor', 'Ingress']));
     expect(kinds).not.toContain('NetworkPolicy');
     expect(kinds).not.toContain('ClusterServingRuntime');
     expect(named(objects, 'ClusterRole', 'roundhouse-view')).toBeUndefined();

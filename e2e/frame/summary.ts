@@ -42,10 +42,12 @@ export async function summaryOf(results: TestResults, target: string): Promise<s
     assertionResults.flatMap(({ meta }) => meta?.figures ?? []),
   );
   const total = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
+  const { E2E_MODELS } = process.env;
+  const command = `${E2E_MODELS === undefined ? '' : `E2E_MODELS=${E2E_MODELS} `}npm run e2e -- --summary`;
   return [
     '# The scenarios on a real cluster',
     '',
-    `Written by \`npm run e2e -- --summary\`: ${new Date(results.startTime).toISOString().slice(0, 16)}Z, commit ${revision},`,
+    `Written by \`${command}\`: ${new Date(results.startTime).toISOString().slice(0, 16)}Z, commit ${revision},`,
     `target ${target}, Kubernetes ${serverVersion.gitVersion} with ${nodes} nodes. Every scenario passed.`,
     '',
     '## From `helm install` to the first prediction',

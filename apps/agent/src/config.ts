@@ -77,6 +77,11 @@ const variables = {
     fallback: '0',
     help: 'capacity for models; 0: no limit known',
   },
+  ROUNDHOUSE_MODEL_DISK_BYTES: {
+    schema: z.coerce.number().check(z.int(), z.minimum(0)),
+    fallback: '0',
+    help: "size limit of the models' volume; 0: none",
+  },
   ROUNDHOUSE_FILE_ROOTS: { schema: colonList, fallback: '', help: 'directories that file:// may read, with colons' },
   ROUNDHOUSE_PLACEMENT: { schema: z.enum(['replicate', 'spread']), fallback: 'replicate', help: 'replicate or spread' },
   ROUNDHOUSE_SECRETS_DIR: {

@@ -30,6 +30,8 @@ export type DataPathDeps = {
   /** The server did not take a request: look at it. */
   /** Whether requests should come here. */
   readonly isReady: () => boolean;
+  /** The pod is going: its server does not come back. */
+  readonly isEnding: () => boolean;
   readonly onDoubt: () => void;
   readonly onTraffic: (model: string, failed: boolean) => void;
 };
@@ -42,6 +44,8 @@ export type DataPath = {
   modelChanged(model: string): void;
   /** The server was looked at: all who wait are judged again. */
   serverChanged(): void;
+  /** The pod is going: those who wait go elsewhere. */
+  ending(): void;
   close(): Promise<void>;
 };
 
@@ -67,7 +71,7 @@ export type ServerPlace = ServerAddress & {
 
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
-  { clock, random, keeper, keeps, protocols, wantsContentType, isReady, onDoubt, onTraffic }: DataPathDeps,
+  { clock, random, keeper, keeps, protocols, wantsContentType, isReady, isEnding, onDoubt, onTraffic }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
   { port, socketPath, localSocket }: ServerPlace,
   grpcPort: number,
@@ -88,6 +92,7 @@ export async function openDataPath(
     const verdict = judge(keeps ? model : '', keeper, clock.monotonic());
     if (verdict.kind === 'refuse') return verdict.refusal;
     if (verdict.kind === 'wait' || suspects.has(to)) {
+      if (isEnding()) return leaving;
       held.set(exchange, { model, overGrpc });
       return 'parked';
     }
@@ -167,6 +172,7 @@ export async function openDataPath(
       server_by_socket: Number(way.isLocal || socketPath !== undefined),
     }),
     modelChanged: (model) => review((name) => name === model),
+    ending: () => review(() => true),
     serverChanged() {
       way.serverChanged();
       suspects.clear();
@@ -180,6 +186,15 @@ export async function openDataPath(
     },
   };
 }
+
+/** What would wait for a server that comes back, or for a model, goes to another replica when this one ends. */
+const leaving: Refusal = {
+  status: 503,
+  reason: 'no-replica',
+  message: 'the replica is going',
+  notHere: true,
+  retryAfterS: 1,
+};
 
 /** The server does not speak the protocol of this path: the message names the other one's. */
 function wrongProtocol(head: RequestHead): Refusal {

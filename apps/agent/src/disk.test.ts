@@ -5,13 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ModelDisk, openModelDisk } from './disk.ts';
 import { versionOf } from './model.ts';
 import { aModel } from './testing/world.ts';
+import { createVolume } from './volume.ts';
 
 describe('openModelDisk', () => {
   let directory: string;
   let disk: ModelDisk;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'roundhouse-disk-'));
-    disk = openModelDisk(directory);
+    disk = openModelDisk(createVolume(0), directory);
     await disk.adopt();
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
@@ -21,12 +22,12 @@ describe('openModelDisk', () => {
   const path = (...parts: readonly string[]) => join(directory, ...parts);
   const bring = async (model: typeof old, content: string) => {
     const staged = await disk.stage(model.name);
-    await mkdir(staged);
-    await writeFile(join(staged, 'model.onnx'), content);
-    await disk.commit(model, versionOf(model));
+    await mkdir(staged.directory);
+    await writeFile(join(staged.directory, 'model.onnx'), content);
+    await staged.commit(model, versionOf(model));
   };
   const content = () => readFile(path('iris', 'model.onnx'), 'utf8');
-  const afterCrash = async () => Object.fromEntries(await openModelDisk(directory).adopt());
+  const afterCrash = async () => Object.fromEntries(await openModelDisk(createVolume(0), directory).adopt());
 
   it('shows a model only when it is complete, with the marker of its version', async () => {
     await bring(old, 'one');
@@ -66,7 +67,7 @@ describe('openModelDisk', () => {
     await disk.place('iris');
     await disk.settle('iris');
     await bring(aModel('wine'), 'wine');
-    await mkdir(await disk.stage('half'));
+    await mkdir((await disk.stage('half')).directory);
     await mkdir(path('.roundhouse/ready/torn'));
     await mkdir(path('foreign'));
 

@@ -1,7 +1,8 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { CodedError, systemCodeOf } from '@roundhouse/base';
 import type { WantedModel } from './model.ts';
+import { diskUsage, type Volume } from './volume.ts';
 
 /**
  * The model directory, as upstream lays it out (`<model>/` with `SUCCESS.<64 hex>`), and our own state beside it, in a directory of
@@ -17,10 +18,7 @@ import type { WantedModel } from './model.ts';
 export type ModelDisk = {
   /** Sorts out what an earlier process left, and tells which versions are here. */
   adopt(): Promise<ReadonlyMap<string, OnDisk>>;
-  /** A path to download to: nothing is there, and its parent exists. */
-  stage(model: string): Promise<string>;
-  /** Marks what was staged as complete, after it reached the disk, and moves it to `ready`. */
-  commit(model: WantedModel, version: string): Promise<void>;
+  stage(model: string): Promise<Staged>;
   /** Puts `ready` in place; what was there becomes `previous`. */
   place(model: string): Promise<void>;
   /** The server has taken what is in place. */
@@ -32,6 +30,17 @@ export type ModelDisk = {
   saveAssignment(models: Iterable<WantedModel>): Promise<void>;
   /** Undefined when none was saved, or none that can be read. */
   loadAssignment(): Promise<readonly WantedModel[] | undefined>;
+};
+
+/** A download under way. It ends with `commit` or `discard`. */
+export type Staged = {
+  /** A path to download to: nothing is there, and its parent exists. */
+  readonly directory: string;
+  /** Asked before the download takes so many bytes in all; what it answers is why they cannot be had. */
+  readonly reserve: (bytes: number) => string | undefined;
+  /** Marks what was staged as complete, after it reached the disk, and moves it to `ready`. */
+  commit(model: WantedModel, version: string): Promise<void>;
+  discard(): Promise<void>;
 };
 
 export type OnDisk = {
@@ -47,7 +56,7 @@ const markerPattern = /^SUCCESS\.([0-9a-f]{64})$/;
 const scansMax = 16;
 
 /** `stateDir` lies in the file system of `modelDir`. */
-export function openModelDisk(modelDir: string, stateDir = join(modelDir, '.roundhouse')): ModelDisk {
+export function openModelDisk(volume: Volume, modelDir: string, stateDir = join(modelDir, '.roundhouse')): ModelDisk {
   const own = stateDir;
   const path = (area: 'staging' | 'ready' | 'previous' | 'trash', model: string) => join(own, area, checked(model));
   const placePath = (model: string) => join(modelDir, checked(model));
@@ -56,7 +65,24 @@ export function openModelDisk(modelDir: string, stateDir = join(modelDir, '.roun
 
   async function discard(directory: string) {
     const grave = path('trash', `${trashed++}`);
-    if (await moved(directory, grave)) await rm(grave, { recursive: true, force: true });
+    if (!(await moved(directory, grave))) return;
+    const bytes = await diskUsage(grave);
+    await rm(grave, { recursive: true, force: true });
+    volume.free(bytes);
+  }
+
+  async function commit({ name, storageUri, framework, memory }: WantedModel, version: string) {
+    const staged = path('staging', name);
+    const marker = await open(join(staged, `SUCCESS.${version}`), 'w', 0o644);
+    try {
+      await marker.writeFile(JSON.stringify({ storageUri, framework, memory }));
+      await marker.sync();
+    } finally {
+      await marker.close();
+    }
+    await syncDirectory(staged);
+    await discard(path('ready', name));
+    await rename(staged, path('ready', name));
   }
 
   async function adopt() {
@@ -77,6 +103,7 @@ export function openModelDisk(modelDir: string, stateDir = join(modelDir, '.roun
       found.set(model, { ...versions, uncertain: previous.has(model) });
     }
     for (const model of stillPrevious) await discard(path('previous', model));
+    await volume.count(...(own.startsWith(modelDir + sep) ? [modelDir] : [modelDir, own]));
     return found;
   }
 
@@ -86,21 +113,19 @@ export function openModelDisk(modelDir: string, stateDir = join(modelDir, '.roun
     async stage(model) {
       const directory = path('staging', model);
       await rm(directory, { recursive: true, force: true });
-      return directory;
-    },
-
-    async commit({ name, storageUri, framework, memory }, version) {
-      const staged = path('staging', name);
-      const marker = await open(join(staged, `SUCCESS.${version}`), 'w', 0o644);
-      try {
-        await marker.writeFile(JSON.stringify({ storageUri, framework, memory }));
-        await marker.sync();
-      } finally {
-        await marker.close();
-      }
-      await syncDirectory(staged);
-      await discard(path('ready', name));
-      await rename(staged, path('ready', name));
+      const booking = volume.open();
+      return {
+        directory,
+        reserve: booking.reach,
+        async commit(wanted, version) {
+          await commit(wanted, version);
+          booking.settle(await diskUsage(path('ready', model)));
+        },
+        async discard() {
+          await rm(directory, { recursive: true, force: true });
+          booking.release();
+        },
+      };
     },
 
     async place(model) {

@@ -16,10 +16,12 @@ export type DrainDeps = {
 /** Ends the pod's traffic: says so, waits until the word is out and nothing is in flight. Once, however often it is asked. */
 export function createDrain({ clock, inFlight, onStart }: DrainDeps) {
   let done: Promise<void> | undefined;
+  let started = false;
 
   async function drain(connected: boolean) {
     const never = new AbortController().signal;
     const deadlineMs = clock.monotonic() + drainMs;
+    started = true;
     onStart();
     await clock.sleep(connected ? graceMs.connected : graceMs.alone, never);
     while (inFlight() > 0 && clock.monotonic() < deadlineMs) await clock.sleep(lookMs, never);
@@ -27,7 +29,7 @@ export function createDrain({ clock, inFlight, onStart }: DrainDeps) {
 
   return {
     get started() {
-      return done !== undefined;
+      return started;
     },
     run(connected: boolean): Promise<void> {
       done ??= drain(connected);

@@ -15,14 +15,15 @@ export function createFetch(
 ): { readonly fetchModel: FetchModel; close(): Promise<void> } {
   let materializer: Materializer | undefined;
   return {
-    async fetchModel({ storageUri, sha256, secret }, directory, onProgress, signal) {
+    async fetchModel({ storageUri, sha256, secret }, { directory, reserve }, onProgress, signal) {
       const { createMaterializer, credentialsFrom, parseStorageUri } = await import('@roundhouse/storage');
       materializer ??= createMaterializer({ ...deps, fileRoots });
       const uri = parseStorageUri(storageUri);
       const credentials = await credentialsFrom({ secretsDirectory: secretsDir, secretName: secret, env });
       const progress = ({ bytes, totalBytes }: { readonly bytes: number; readonly totalBytes: number | undefined }) =>
         onProgress(bytes, totalBytes ?? 0);
-      return await materializer.materialize({ uri, directory, sha256, credentials, onProgress: progress }, signal);
+      const request = { uri, directory, sha256, credentials, reserve, onProgress: progress };
+      return await materializer.materialize(request, signal);
     },
     close: async () => await materializer?.close(),
   };

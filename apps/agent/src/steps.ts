@@ -1,13 +1,14 @@
 import { backoffMs, type Clock, CodedError, messageOf, type Random, within } from '@roundhouse/base';
 import type { ModelServer } from '@roundhouse/dialects';
-import type { ModelDisk } from './disk.ts';
+import type { ModelDisk, Staged } from './disk.ts';
 import type { Entry } from './entry.ts';
 import type { Life } from './life.ts';
 import { versionOf, type WantedModel } from './model.ts';
 
 export type FetchModel = (
   model: WantedModel,
-  directory: string,
+  /** Where to, and who is asked before more of the disk is taken. */
+  place: Pick<Staged, 'directory' | 'reserve'>,
   onProgress: (bytesDone: number, bytesTotal: number) => void,
   signal: AbortSignal,
 ) => Promise<{ readonly files: number; readonly bytes: number }>;
@@ -72,9 +73,15 @@ export function createSteps(
       entry.bytesDone = bytesDone;
       entry.bytesTotal = bytesTotal;
     };
-    const directory = await disk.stage(name);
-    const got = await fetchModel(model, directory, progress, within(limits.downloadMs, signal));
-    await disk.commit(model, version);
+    const staged = await disk.stage(name);
+    let got: Awaited<ReturnType<FetchModel>>;
+    try {
+      got = await fetchModel(model, staged, progress, within(limits.downloadMs, signal));
+      await staged.commit(model, version);
+    } catch (error) {
+      await staged.discard();
+      throw error;
+    }
     entry.ready = version;
     entry.failure = undefined;
     life.downloaded(name, got.files, got.bytes, clock.monotonic() - startedMs);

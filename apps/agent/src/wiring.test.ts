@@ -53,6 +53,22 @@ describe('an agent, end to end', () => {
     expect(rig.server.loaded.size).toBe(0);
   });
 
+  it('sends to other replicas what waits for a server that is gone, once the pod is going', async () => {
+    await rig.startControl();
+    const agent = await rig.startAgent();
+    const session = await attached();
+    session.assign([await rig.aModel('iris')], []);
+    await until(() => stateOf('iris') === wire.ModelState.LOADED);
+    await rig.server.stop();
+    const waiting = predict(agent, 'iris');
+    await until(async () => (await (await ops(agent, '/metrics')).text()).includes('requests_waiting 1'));
+    const stopping = agent.stop();
+
+    const { response, status } = await waiting;
+    expect([status, response.headers.get('x-roundhouse-not-here')]).toEqual([503, '1']);
+    await stopping;
+  });
+
   it('fails no request while models come and go', async () => {
     await rig.startControl();
     const agent = await rig.startAgent();

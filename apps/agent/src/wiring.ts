@@ -16,6 +16,7 @@ import { createServerWatch } from './server-watch.ts';
 import { loadInSight } from './sight.ts';
 import { followSources } from './sources.ts';
 import { defaultLimits, type FetchModel } from './steps.ts';
+import { createVolume } from './volume.ts';
 import { isSocketPath, socketName } from './way.ts';
 
 export type Agent = {
@@ -41,7 +42,8 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const { ROUNDHOUSE_DIALECT: told } = config.env;
   const dialect = dialectFor(told === 'auto' ? await detectDialect({ clock }, address, stop.signal) : told);
   const server = openModelServer({ clock }, dialect, address);
-  const disk = openModelDisk(flags['model-dir'], flags['state-dir'] || undefined);
+  const volume = createVolume(config.env.ROUNDHOUSE_MODEL_DISK_BYTES);
+  const disk = openModelDisk(volume, flags['model-dir'], flags['state-dir'] || undefined);
   const secretsDir = config.env.ROUNDHOUSE_SECRETS_DIR;
   const fetch = createFetch({ clock, random }, { fileRoots: config.env.ROUNDHOUSE_FILE_ROOTS, secretsDir, env });
   let control: Control = noControl;
@@ -82,11 +84,18 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   const { wantsContentType } = dialect;
   const dataDeps = {
     ...{ clock, random, keeper, keeps: flags['enable-puller'] },
-    ...{ protocols, wantsContentType, isReady, onDoubt: watch.doubt, onTraffic },
+    ...{ protocols, wantsContentType, isReady, isEnding: () => isEnding(), onDoubt: watch.doubt, onTraffic },
   };
   const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
   data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);
-  const drain = createDrain({ clock, inFlight: () => data?.inFlight ?? 0, onStart: () => control.draining() });
+  const drain = createDrain({
+    clock,
+    inFlight: () => data?.inFlight ?? 0,
+    onStart() {
+      control.draining();
+      data?.ending();
+    },
+  });
   isEnding = () => drain.started;
   const ops = await serveOps(
     {
@@ -142,9 +151,9 @@ function inSight(server: ModelServer, modelDir: string): ModelServer['load'] {
 /** Fetches, then makes of it what the model server takes. */
 function arranged(fetchModel: FetchModel, layout: Layout | undefined): FetchModel {
   if (layout === undefined) return fetchModel;
-  return async (model, directory, onProgress, signal) => {
-    const got = await fetchModel(model, directory, onProgress, signal);
-    await arrange(layout, model, directory);
+  return async (model, place, onProgress, signal) => {
+    const got = await fetchModel(model, place, onProgress, signal);
+    await arrange(layout, model, place.directory);
     return got;
   };
 }

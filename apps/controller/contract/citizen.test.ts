@@ -65,6 +65,25 @@ describe(`a good citizen (${real === undefined ? 'embedded' : 'real'} API server
     expect((await children())[1]?.metadata.annotations).toMatchObject({ 'a.org/x': 'y' });
   });
 
+  it('stops the pods of a service that is gone, though its Deployment may stay for a while', {
+    timeout: 90_000,
+  }, async () => {
+    await applyService(world, 'brief');
+    const target = { namespace: world.namespace, name: 'brief-predictor' };
+    const deployment = () => world.kube.get(resources.deployments, target.namespace, target.name, forever);
+    await expect.poll(deployment, soon).toBeDefined();
+    const finalizers = ['example.org/looks-first'];
+    await world.kube.patch(resources.deployments, target, { metadata: { finalizers } }, forever);
+    const { uid = '' } =
+      (await world.kube.get(names.inferenceServices, target.namespace, 'brief', forever))?.metadata ?? {};
+    await world.kube.delete(names.inferenceServices, { namespace: target.namespace, name: 'brief', uid }, forever);
+
+    await expect.poll(deployment, soon).toMatchObject({ spec: { replicas: 0 } });
+    await world.kube.patch(resources.deployments, target, { metadata: { finalizers: null } }, forever);
+    // A garbage collector that has just started learns of our kinds after half a minute.
+    await expect.poll(deployment, { timeout: 60_000 }).toBeUndefined();
+  });
+
   it('leads clients to the routers by an Ingress that the API server takes', async () => {
     const metadata = { name: 'inferenceservice-config', namespace: world.system };
     const data = { ingress: JSON.stringify({ ingressDomain: 'ml.example.org', ingressClassName: 'nginx' }) };

@@ -18,7 +18,11 @@ export const real = process.env.CONTRACT_KUBECONFIG;
 
 const deps = { clock: systemClock, random: systemRandom, log: silentLog };
 const forever = new AbortController().signal;
-const definitions: Resource = { group: 'apiextensions.k8s.io', version: 'v1', resource: 'customresourcedefinitions' };
+export const definitions: Resource = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  resource: 'customresourcedefinitions',
+};
 const namespaces: Resource = { group: '', version: 'v1', resource: 'namespaces' };
 
 export type World = Awaited<ReturnType<typeof openWorld>>;

@@ -68,11 +68,16 @@ export type Installation = {
   /** Where the controllers and routers run. */
   readonly namespace: string;
   readonly agentImage: string;
+  /** Hosts and wildcards that lead to the routers without us: by what the chart made. */
+  readonly exposedHosts: readonly string[];
 };
 
 /** How agents and routers reach the control stream. */
 export const controlHost = ({ namespace }: Installation) => `roundhouse-control.${namespace}.svc`;
 export const controlPort = 9443;
+
+/** A kind that the cluster does not have may come, and no watch tells. */
+export const missingRetryMs = 15_000;
 
 const core = (resource: string, kind: string): ResourceName => ({ group: '', version: 'v1', resource, kind });
 const apps = (resource: string, kind: string): ResourceName => ({ group: 'apps', version: 'v1', resource, kind });

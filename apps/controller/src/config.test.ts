@@ -19,7 +19,7 @@ describe('parseConfig', () => {
 
     expect(config).toMatchObject({
       namespaces: ['a', 'b'],
-      installation: { namespace: 'models', agentImage: 'mirror/agent:1' },
+      installation: { namespace: 'models', agentImage: 'mirror/agent:1', exposedHosts: [] },
     });
   });
 

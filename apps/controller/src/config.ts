@@ -22,6 +22,12 @@ const schema = z.object({
     .min(1)
     .default('roundhouse/agent:0.1.0')
     .describe('image of the agent beside each model server'),
+  'exposed-hosts': z
+    .string()
+    .default('')
+    .describe(
+      'hosts that lead to the routers already, separated by ",": the Ingress or HTTPRoute of the settings leaves them out',
+    ),
   namespaces: z.string().default('').describe('namespaces whose objects are served, separated by ","; empty: all'),
   'log-level': z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -68,14 +74,20 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     apiPort: flags['api-port'],
     domain: flags.domain,
     fileRoots: flags['file-roots'].split(':').filter((root) => root !== ''),
-    installation: { namespace: env.POD_NAMESPACE ?? 'roundhouse-system', agentImage: flags['agent-image'] },
-    namespaces: flags.namespaces.split(',').filter((namespace) => namespace !== ''),
+    installation: {
+      namespace: env.POD_NAMESPACE ?? 'roundhouse-system',
+      agentImage: flags['agent-image'],
+      exposedHosts: listed(flags['exposed-hosts']),
+    },
+    namespaces: listed(flags.namespaces),
     logLevel: flags['log-level'],
     kubeconfig: env.KUBECONFIG === '' ? undefined : env.KUBECONFIG,
     identity: env.POD_UID ?? `controller-${process.pid}`,
   };
   return { config, problems: [] };
 }
+
+const listed = (text: string) => text.split(',').filter((item) => item !== '');
 
 export const help = [
   'roundhouse controller: turns services and models into Deployments, ConfigMaps, assignments and status',

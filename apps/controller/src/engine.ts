@@ -10,6 +10,7 @@ import {
   type Installation,
   isReady,
   keyOf,
+  missingRetryMs,
   type RecordEvent,
   type Stored,
   serviceKeyOf,
@@ -84,11 +85,15 @@ export function createEngine(deps: EngineDeps) {
   const touch = (key: string) => shardQueue.add(key, shardDelayMs);
   const shards = createShardWriter({ ...deps, fleet, touch, onFull: (key) => wake(key) });
   const settings = createSettings(deps);
-  const exposure = createExposure({ ...deps, settings, fleet });
-  const exposures = queue('exposure', (_, signal) => exposure.write(signal));
+  const exposure = createExposure({ ...deps, settings, fleet, onMissing: () => refreshAll() });
+  const exposures = queue('exposure', async (key, signal) => {
+    await exposure.write(signal);
+    if (exposure.missing() !== undefined) exposures.add(key, missingRetryMs);
+  });
   const claim = createClaims({ ...deps, fleet });
   const writeStatus = createStatusWriter({ ...deps, fleet });
-  const services = createServices({ ...deps, fleet, settings, wake, podsOf, homeless: shards.homeless });
+  const told = { homeless: shards.homeless, missingWayIn: exposure.missing };
+  const services = createServices({ ...deps, ...told, fleet, settings, wake, podsOf });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {

@@ -1,15 +1,13 @@
 import { aModel, aService, trainedModels } from '@roundhouse/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { between, readTraffic } from '../../frame/api-traffic.ts';
+import { quantile } from '../../frame/figures.ts';
 import { openWorld } from '../../frame/open-world.ts';
 import { until, type World } from '../../frame/world.ts';
 
 /** What one more model costs: time until it answers, and calls of the API server. */
 
 const rounds = 25;
-/** Models that are there before, for the second figure; 5,000 take some minutes to come, so the usual run has fewer. */
-const crowd = Number(process.env.E2E_MODELS ?? 300);
-const storeLatencyMs = 50;
 
 describe('one more model', () => {
   let world: World;
@@ -22,8 +20,8 @@ describe('one more model', () => {
   afterAll(() => world?.close());
 
   /** From the API server's answer to the first prediction. */
-  const timeOne = async (name: string, value: number, delayMs = 0) => {
-    await world.api.post(trainedModels, aModel(name, 'fleet', world.artifact(name, value, delayMs)));
+  const timeOne = async (name: string, value: number) => {
+    await world.api.post(trainedModels, aModel(name, 'fleet', world.artifact(name, value)));
     const began = performance.now();
     await until(`${name} answers`, async () => (await world.predict('fleet', name)).value === value, 60_000);
     return performance.now() - began;
@@ -69,47 +67,6 @@ describe('one more model', () => {
     ).toEqual([]);
   });
 
-  it(`answers from all of three replicas, beside ${crowd} others and with ${storeLatencyMs} ms in the store's answers`, async ({
-    task,
-  }) => {
-    const three = JSON.stringify({ spec: { predictor: { minReplicas: 3 } } });
-    await world.kubectl(['patch', 'isvc', 'fleet', '--type=merge', '-p', three]);
-    await createMany();
-    await until('three copies of the last', () => hasCopies(`crowd-${crowd - 1}`), 280_000);
-    const times: number[] = [];
-    const everywhere: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      const began = performance.now();
-      times.push(await timeOne(`more-${round}`, round, storeLatencyMs));
-      await until('three copies', () => hasCopies(`more-${round}`), 30_000);
-      everywhere.push(performance.now() - began);
-    }
-    const text = (values: readonly number[]) =>
-      `${quantile(values, 0.5).toFixed(0)} ms (worst ${quantile(values, 1).toFixed(0)} ms)`;
-    task.meta.figures = [
-      `one more model beside ${crowd}, three replicas, ${storeLatencyMs} ms in the store: first prediction ${text(times)}, all replicas ${text(everywhere)} after kubectl apply`,
-    ];
-
-    expect(times).toHaveLength(rounds);
-  });
-
-  const hasCopies = async (model: string) => {
-    const { status } = await world.api.get<{ status?: { copies?: { summary?: string } } }>(`${trainedModels}/${model}`);
-    return status?.copies?.summary === '3/3';
-  };
-
-  const createMany = async () => {
-    const names = Array.from({ length: crowd }, (_, n) => n);
-    const create = async (from: number) => {
-      for (let n = from; n < crowd; n += 8)
-        await world.api.post(
-          trainedModels,
-          aModel(`crowd-${n}`, 'fleet', world.artifact('crowd', n, storeLatencyMs), '100Ki'),
-        );
-    };
-    await Promise.all(names.slice(0, 8).map(create));
-  };
-
   /** Until the API server has seen no write of ours for a while: status writes are delayed, Events are written behind. */
   const quiet = async () => {
     let last = '';
@@ -128,8 +85,3 @@ describe('one more model', () => {
     );
   };
 });
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
-}

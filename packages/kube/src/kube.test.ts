@@ -57,10 +57,11 @@ describe('the Kubernetes client', () => {
       () => kube.create(configMaps, { metadata: { namespace: 'default' } }, signal),
       'kube/invalid',
     ],
+    ['a resource that is not there', () => kube.replace(configMaps, configMap('nothing'), signal), 'kube/not-found'],
     [
-      'a resource that is not there',
+      'a kind that the server does not have',
       () => kube.list({ ...configMaps, resource: 'nothings' }, {}, signal),
-      'kube/not-found',
+      'kube/no-kind',
     ],
   ])('%s has an error of its own', async (_, act, code) => {
     await kube.create(configMaps, configMap('kube-root-ca.crt'), signal).catch(() => {});

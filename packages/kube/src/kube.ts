@@ -73,7 +73,7 @@ export async function openKube(options: ConnectionOptions): Promise<Kube> {
     try {
       return await json(call, signal);
     } catch (error) {
-      if (isKubeError(error, 'kube/not-found')) return undefined;
+      if (isKubeError(error, 'kube/not-found') || isKubeError(error, 'kube/no-kind')) return undefined;
       throw error;
     }
   };
@@ -116,7 +116,8 @@ export async function openKube(options: ConnectionOptions): Promise<Kube> {
       try {
         await json({ method: 'DELETE', path: pathOf(resource, namespace, name), body }, signal);
       } catch (error) {
-        if (!isKubeError(error, 'kube/not-found') && !isKubeError(error, 'kube/conflict')) throw error;
+        const codes = ['kube/not-found', 'kube/no-kind', 'kube/conflict'] as const;
+        if (!codes.some((code) => isKubeError(error, code))) throw error;
       }
     },
     watch: (resource, options, signal) => watchLines(connection, resource, options, signal),

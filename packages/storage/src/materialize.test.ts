@@ -177,6 +177,26 @@ describe('materialize', () => {
     await expect(failure).rejects.toThrow(/remove models, or give the volume a larger size limit/);
   });
 
+  it('asks for room before it takes it: for an archive, and for what comes out of it beside it', async () => {
+    const archive = gzipSync(tarOf([{ path: 'model.onnx', body: Buffer.alloc(1_000_000) }]));
+    web.files.set('/model.tar.gz', { body: archive });
+    const asked: number[] = [];
+    const reserve = (bytes: number) => {
+      asked.push(bytes);
+      return bytes > 500_000 ? 'the volume is full' : undefined;
+    };
+
+    const failure = setUp()(`${web.url}/model.tar.gz`, { reserve });
+
+    await expect(failure).rejects.toMatchObject({ code: 'storage/no-space' });
+    await expect(failure).rejects.toThrow(/no room for .*model\.tar\.gz: the volume is full/);
+    expect(asked[0]).toBe(archive.length);
+    expect(await left()).toEqual([]);
+
+    await setUp()(`${web.url}/model.tar.gz`, { reserve: (bytes) => void asked.push(bytes) });
+    expect(Math.max(...asked)).toBeGreaterThanOrEqual(1_000_000 + archive.length);
+  });
+
   it('does not write into a directory that exists', async () => {
     await mkdir(join(directory, 'staging'));
     await writeFile(join(directory, 'staging/precious'), '');

@@ -57,6 +57,8 @@ export type MaterializeRequest = {
   /** Of the single file, or of the archive as it was downloaded; 64 hex digits. */
   readonly sha256?: string | undefined;
   readonly credentials: Credentials;
+  /** Asked before the artifact takes so many bytes of disk; what it answers is why they cannot be had. */
+  readonly reserve?: ((bytes: number) => string | undefined) | undefined;
   /** Called with every chunk: be quick. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 };
@@ -100,6 +102,7 @@ export function createMaterializer(deps: MaterializerDeps): Materializer {
       const tree = await createTree(request.directory, {
         entriesMax: limits.entriesMax,
         bytesMax: limits.artifactBytesMax,
+        onGrowth: (bytes) => reserve(request, bytes),
       });
       try {
         await fill(tree, { ...request, objects, provider, transfer, pool, limits }, signal);
@@ -208,6 +211,7 @@ async function takeArchive(
       size += chunk.length;
       if (size > limits.artifactBytesMax)
         throw new StorageError('refused', `${uri.text} is larger than ${limits.artifactBytesMax} bytes`);
+      tree.beside(size);
       await scratch.writeFile(chunk);
     }
     tree.limitBytes(
@@ -218,6 +222,7 @@ async function takeArchive(
     if (tree.files === 0) throw new StorageError('invalid', `${uri.text} is an empty archive`);
   } finally {
     await scratch.close();
+    tree.beside(0);
   }
 }
 
@@ -246,12 +251,19 @@ function progressOf({ objects, onProgress }: Filling): Progressing {
 }
 
 /** Better to say at once that it will not fit than after an hour. */
-async function checkRoom({ directory, uri }: MaterializeRequest, objects: readonly StoredObject[]) {
+async function checkRoom(request: MaterializeRequest, objects: readonly StoredObject[]) {
+  const { directory, uri } = request;
   const needed = objects.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+  reserve(request, needed);
   const { bavail, bsize } = await statfs(dirname(directory));
   if (needed > bavail * bsize) {
     throw noSpace(directory, `${uri.text} needs ${needed} bytes, ${bavail * bsize} are free`);
   }
+}
+
+function reserve({ uri, reserve }: MaterializeRequest, bytes: number) {
+  const refusal = reserve?.(bytes);
+  if (refusal !== undefined) throw new StorageError('no-space', `no room for ${uri.text}: ${refusal}`);
 }
 
 function diskError(directory: string, error: unknown): unknown {

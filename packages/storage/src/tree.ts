@@ -7,6 +7,8 @@ export type TreeLimits = {
   /** Files, directories and links together. */
   readonly entriesMax: number;
   readonly bytesMax: number;
+  /** Called with what the tree takes on disk before it takes it; throws when that cannot be. */
+  readonly onGrowth?: (bytes: number) => void;
 };
 
 export type FileOptions = {
@@ -19,6 +21,8 @@ export type FileOptions = {
 export type Tree = {
   /** A file that nobody can see yet: where an archive lies while it is unpacked. */
   scratch(): Promise<FileHandle>;
+  /** So many bytes lie in the scratch file. */
+  beside(bytes: number): void;
   /** Writes one file and syncs it. */
   file(path: string, content: AsyncIterable<Uint8Array>, options?: FileOptions): Promise<void>;
   directory(path: string): Promise<void>;
@@ -37,6 +41,8 @@ export type Tree = {
 
 /** Names as ext4, XFS and APFS take them. */
 const segmentBytesMax = 255;
+/** What a file system gives out: a file takes a number of them, and so does a directory. */
+const blockBytes = 4096;
 
 /** `root` must not exist, its parent must. */
 export async function createTree(root: string, limits: TreeLimits): Promise<Tree> {
@@ -49,7 +55,11 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
   const written = new Set<string>();
   let files = 0;
   let bytes = 0;
+  let besideBytes = 0;
   let cloning = true; // until the file system says no
+
+  /** Half a block is lost at the end of each file, and a short one has one of its own: a block each is enough for both. */
+  const grow = () => limits.onGrowth?.(bytes + besideBytes + (names.size + 1) * blockBytes);
 
   /** Takes a name and those of the directories above it, unless another entry has them, or would on a disk that folds case. */
   const claim = (segments: readonly string[], kind: 'directory' | 'leaf') => {
@@ -66,6 +76,7 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
     if (names.size > limits.entriesMax) {
       throw new StorageError('refused', `more than ${limits.entriesMax} files and directories in one artifact`);
     }
+    grow();
   };
 
   const ensure = async (segments: readonly string[]) => {
@@ -92,6 +103,7 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
   const count = (size: number) => {
     bytes += size;
     for (const { bytesMax, message } of bounds) if (bytes > bytesMax) throw new StorageError('refused', message);
+    grow();
   };
 
   return {
@@ -100,6 +112,11 @@ export async function createTree(root: string, limits: TreeLimits): Promise<Tree
       const handle = await open(path, 'wx+', 0o600);
       await rm(path);
       return handle;
+    },
+
+    beside(size) {
+      besideBytes = size;
+      if (size > 0) grow();
     },
 
     async file(path, content, { executable = false, original } = {}) {

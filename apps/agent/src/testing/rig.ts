@@ -36,6 +36,8 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
     server: server as FakeModelServer,
     /** Kind of model server that agents are told of. */
     dialect: 'embedded',
+    /** Size limit of the models' volume; 0: none. */
+    modelDiskBytes: 0,
     path,
     /** The newest stream. */
     get session(): AgentSession | undefined {
@@ -82,6 +84,7 @@ export async function createRig(canLoad?: (model: string) => string | undefined)
           ROUNDHOUSE_CONTROL_SERVER_NAME: serverName,
           ROUNDHOUSE_CA_FILE: path('ca.crt'),
           ROUNDHOUSE_TOKEN_FILE: path('token'),
+          ROUNDHOUSE_MODEL_DISK_BYTES: String(rig.modelDiskBytes),
           ROUNDHOUSE_FILE_ROOTS: path('store'),
           ROUNDHOUSE_SECRETS_DIR: path('secrets'),
         },

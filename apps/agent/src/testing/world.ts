@@ -165,10 +165,14 @@ function diskOver(files: Map<string, Files>, entryOf: (name: string) => Files): 
       }
       return found;
     },
-    stage: async (name) => name,
-    async commit(model) {
-      entryOf(model.name).ready = versionOf(model);
-    },
+    stage: async (name) => ({
+      directory: name,
+      reserve: () => undefined,
+      async commit(model) {
+        entryOf(model.name).ready = versionOf(model);
+      },
+      discard: async () => {},
+    }),
     async place(name) {
       const entry = entryOf(name);
       entry.previous = entry.placed;

@@ -24,7 +24,8 @@ const hostnamesMax = 16;
 
 /**
  * One Ingress or one HTTPRoute that leads every host of every service to the routers, which tell the services apart: a new
- * service changes nothing. Undefined when none is wanted.
+ * service changes nothing. Hosts that lead there already are left out, so that there are never two ways for one. Undefined when none is
+ * wanted.
  */
 export function exposureFor(facts: Facts): Child | undefined {
   const { config, installation, source } = facts;
@@ -36,7 +37,8 @@ export function exposureFor(facts: Facts): Child | undefined {
     labels: { 'app.kubernetes.io/managed-by': 'roundhouse' },
     ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', ...source, controller: true }],
   };
-  const hosts = wildcardsFor(facts);
+  const hosts = wildcardsFor(facts).filter((host) => !installation.exposedHosts.includes(host));
+  if (hosts.length === 0) return undefined;
   return ingress.enableGatewayApi === true
     ? { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata, spec: httpRouteSpecFor(config, hosts) }
     : { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata, spec: ingressSpecFor(config, hosts) };

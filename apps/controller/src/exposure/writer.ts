@@ -15,13 +15,22 @@ export type Deps = {
   readonly domain: string;
   readonly fleet: Fleet;
   readonly settings: Settings;
+  /** What `missing` answers has changed. */
+  readonly onMissing: () => void;
 };
 
 const kinds: readonly ResourceName[] = [resources.ingresses, resources.httpRoutes];
 
 /** Keeps the one object that leads clients outside to the routers. What has been done is remembered and not asked for again. */
-export function createExposure({ cluster, record, installation, domain, fleet, settings }: Deps) {
+export function createExposure({ cluster, record, installation, domain, fleet, settings, onMissing }: Deps) {
   let done: { readonly wanted: Child | undefined } | undefined;
+  let missing: string | undefined;
+
+  const setMissing = (kind: string | undefined) => {
+    if (kind === missing) return;
+    missing = kind;
+    onMissing();
+  };
 
   const apply = async (wanted: Child | undefined, { installation, source }: Facts, signal: AbortSignal) => {
     for (const resource of kinds) {
@@ -59,6 +68,9 @@ export function createExposure({ cluster, record, installation, domain, fleet, s
   };
 
   return {
+    /** The kind of the object that is wanted, where the cluster does not have it. */
+    missing: () => missing,
+
     /** Brings it to what the ConfigMap of settings and the services' hosts ask for. */
     async write(signal: AbortSignal) {
       const source = settings.source();
@@ -72,7 +84,9 @@ export function createExposure({ cluster, record, installation, domain, fleet, s
       try {
         await apply(wanted, facts, signal);
         done = { wanted };
+        setMissing(undefined);
       } catch (error) {
+        if (isKubeError(error, 'kube/no-kind')) return setMissing(`${wanted?.kind} of ${wanted?.apiVersion}`);
         record(source, { type: 'Warning', reason: 'NotExposed', message: messageOf(error) });
         throw error; // the queue backs off and comes back
       }

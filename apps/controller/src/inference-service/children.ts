@@ -13,14 +13,20 @@ type Metadata = {
 export type Child = {
   readonly apiVersion: string;
   readonly kind: string;
-  readonly metadata: Metadata & { readonly ownerReferences?: readonly object[] };
+  readonly metadata: Metadata & { readonly ownerReferences?: readonly Owner[] };
   readonly spec: object;
 };
 
+type Owner = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+};
+
 export type StoredChild = {
-  readonly metadata: Metadata & {
-    readonly ownerReferences?: readonly { readonly uid: string; readonly controller?: boolean }[];
-  };
+  readonly metadata: Metadata & { readonly ownerReferences?: readonly Owner[] };
   readonly spec?: unknown;
 };
 
@@ -41,23 +47,37 @@ export function planChild<Object extends StoredChild>(
   const hash = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 16);
   const marked = withAnnotation(wanted, hash);
   if (current === undefined) return { kind: 'create', object: marked };
-  const owner = current.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (owner?.uid !== ownerUid) {
+  const { ownerReferences } = wanted.metadata;
+  const owner = controllerOf(current.metadata.ownerReferences);
+  const isInherited = owner?.uid !== ownerUid && isSuccessor(controllerOf(ownerReferences), owner);
+  if (owner?.uid !== ownerUid && !isInherited) {
     const { kind, metadata } = wanted;
     const whose = owner === undefined ? 'was not made by Roundhouse' : 'belongs to another object';
     return { kind: 'foreign', message: `${kind} ${metadata.name} ${whose}: delete or rename it` };
   }
   const { name, namespace, labels, annotations: notes } = marked.metadata;
   const ours = { metadata: { name, namespace, labels, annotations: notes }, spec: marked.spec };
-  if (contains(current, ours)) return undefined;
+  if (!isInherited && contains(current, ours)) return undefined;
   const metadata = {
     ...current.metadata,
+    ...(isInherited ? { ownerReferences } : {}),
     labels: { ...current.metadata.labels, ...labels },
     annotations: { ...current.metadata.annotations, ...notes },
   };
   const { apiVersion, kind } = wanted;
   const spec = defaulted.has(kind) ? { ...(current.spec as object), ...marked.spec } : marked.spec;
   return { kind: 'replace', object: { ...current, apiVersion, kind, metadata, spec } };
+}
+
+const controllerOf = (owners: readonly Owner[] = []) => owners.find(({ controller }) => controller === true);
+
+/**
+ * Whether the one is what somebody made anew after deleting the other: a name is one object's at a time. The garbage collector may take
+ * minutes to come to what the older one left, and leaves it alone once it has a living owner.
+ */
+export function isSuccessor(owner: Owner | undefined, older: Owner | undefined): boolean {
+  const idOf = ({ apiVersion, kind, name }: Owner) => `${apiVersion} ${kind} ${name}`;
+  return owner !== undefined && older !== undefined && idOf(owner) === idOf(older);
 }
 
 /** Kinds whose spec the API server and others add to: what we do not set stays. */

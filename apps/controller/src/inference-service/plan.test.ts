@@ -328,6 +328,23 @@ describe('planChild', () => {
     );
   });
 
+  it('takes over what a service of the same name left when it was deleted', () => {
+    const [child] = applied(planInferenceService(facts(onnx))).children;
+    if (child === undefined) throw new Error('no child');
+    const [owner] = child.metadata.ownerReferences ?? [];
+    if (owner === undefined) throw new Error('no owner');
+    const left = (name: string) => ({
+      ...child,
+      metadata: { ...child.metadata, ownerReferences: [{ ...owner, name, uid: 'earlier' }] },
+    });
+
+    expect(planChild<StoredChild>(child, left(owner.name), 'service-uid')).toMatchObject({
+      kind: 'replace',
+      object: { metadata: { ownerReferences: [owner] } },
+    });
+    expect(planChild<StoredChild>(child, left('other'), 'service-uid')?.kind).toBe('foreign');
+  });
+
   it("leaves another's object alone and says so", () => {
     const [child] = applied(planInferenceService(facts(onnx))).children;
     const foreign = { metadata: { name: 'shared-predictor', namespace: 'default' } };

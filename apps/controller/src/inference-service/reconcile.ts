@@ -13,6 +13,8 @@ import type { Fleet } from '../assignments/fleet.ts';
 import {
   type Cluster,
   type Installation,
+  keyOf,
+  missingRetryMs,
   type RecordEvent,
   resources,
   type Stored,
@@ -47,6 +49,8 @@ export type Deps = {
   readonly settings: Settings;
   /** How many of the service's models are in no ConfigMap. */
   readonly homeless: (key: string) => number;
+  /** A kind that the settings ask for and the cluster does not have. */
+  readonly missingWayIn: () => string | undefined;
   readonly fileRoots: readonly string[];
   readonly installation: Installation;
   /** Looks at the service again, soon or after a while. */
@@ -56,7 +60,13 @@ export type Deps = {
 };
 
 /** What is remembered of a service between its reconciliations; all of it can be found again. */
-type Memory = { storage: StorageAccess; failure: string | undefined; scaledElsewhere: boolean | undefined };
+type Memory = {
+  storage: StorageAccess;
+  failure: string | undefined;
+  scaledElsewhere: boolean | undefined;
+  /** A kind that the service asks for and the cluster does not have. */
+  missing: string | undefined;
+};
 
 /** InferenceServices: what models and routers see of them at once, and their objects and status soon after. */
 export function createServices(deps: Deps) {
@@ -69,6 +79,7 @@ export function createServices(deps: Deps) {
       storage: { secrets: [], env: {} },
       failure: undefined,
       scaledElsewhere: undefined,
+      missing: undefined,
     };
     memories.set(key, known);
     return known;
@@ -139,6 +150,7 @@ export function createServices(deps: Deps) {
       hostTaken: taken === undefined ? undefined : { host: taken, by: hosts.holderOf(taken) ?? '' },
       unreachable: unreachableOf(key),
       homeless: deps.homeless(key),
+      missingKinds: [memoryOf(key).missing, deps.missingWayIn()].filter((kind) => kind !== undefined),
       configProblems: deps.settings.current().problems,
       ownCopies: isOwn && service !== undefined ? fleet.copiesOf(service, name) : undefined,
     };
@@ -161,7 +173,16 @@ export function createServices(deps: Deps) {
   const applyChildren = async (object: Stored, plan: Plan, signal: AbortSignal) => {
     if (plan.kind === 'blocked' && !plan.stopped) return; // what serves now keeps serving
     const children = plan.kind === 'apply' ? plan.children : [];
-    for (const wanted of children) await applyChild(object, plan, wanted, signal);
+    memoryOf(keyOf(object)).missing = undefined;
+    for (const wanted of children) {
+      try {
+        await applyChild(object, plan, wanted, signal);
+      } catch (error) {
+        if (!isKubeError(error, 'kube/no-kind')) throw error;
+        memoryOf(keyOf(object)).missing = `${wanted.kind} of ${wanted.apiVersion}`;
+        wake(keyOf(object), missingRetryMs);
+      }
+    }
     const missing = childKinds.filter((kind) => !children.some((child) => child.kind === kind));
     for (const kind of missing) await removeChild(object, kind, signal);
   };
@@ -197,6 +218,28 @@ export function createServices(deps: Deps) {
     await cluster.delete(resource, { namespace, name: child, uid: current.metadata.uid ?? '' }, signal);
   };
 
+  /**
+   * The pods of a service that is going hold memory and GPUs. The garbage collector has thousands of models to delete beside them, in no
+   * order, and takes minutes. Where it is told to leave the Deployment, that has no owner any more, or our write conflicts.
+   */
+  const stopLeftBehind = async (key: string, signal: AbortSignal) => {
+    const [namespace, name = ''] = key.split('/');
+    const deployment = views.deployments.get(`${namespace}/${names.predictor(name)}`);
+    if (deployment === undefined || !isLeftBehind(deployment, views.services.get(key))) return;
+    const spec = { ...(deployment.spec as object), replicas: 0 };
+    await cluster.replace(resources.deployments, { ...deployment, spec }, signal).catch((error: unknown) => {
+      if (!isRace(error) && !isKubeError(error, 'kube/not-found')) throw error;
+    });
+  };
+
+  const isLeftBehind = ({ metadata, spec }: Stored, service: Stored | undefined) => {
+    const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+    const isOurs =
+      owner?.kind === names.inferenceServices.kind && owner.apiVersion.startsWith(names.inferenceServices.group);
+    const isGoing = service === undefined || service.metadata.finalizers?.includes('foregroundDeletion') === true;
+    return isOurs && isGoing && (spec as { readonly replicas?: number }).replicas !== 0;
+  };
+
   const looked = async (resource: ResourceName, namespace: string, name: string, signal: AbortSignal) => {
     try {
       return await cluster.get(resource, namespace, name, signal);
@@ -220,7 +263,10 @@ export function createServices(deps: Deps) {
     /** Brings the service's objects to what its spec asks, and its status to what holds. */
     async reconcile(key: string, signal: AbortSignal) {
       const object = views.services.get(key);
-      if (object === undefined || object.metadata.deletionTimestamp !== undefined) return void refresh(key);
+      if (object === undefined || object.metadata.deletionTimestamp !== undefined) {
+        refresh(key);
+        return await stopLeftBehind(key, signal);
+      }
       const memory = memoryOf(key);
       let failure: unknown;
       try {
@@ -382,6 +428,7 @@ const told = [
   'AgentUnreachable',
   'ModelConfigFull',
   'ConfigInvalid',
+  'KindMissing',
 ];
 const usual: ReadonlySet<string> = new Set(['PredictorNotReady', 'ModelNotLoaded', 'Stopped']);
 

@@ -28,6 +28,7 @@ const facts = (change: Partial<StatusFacts> = {}): StatusFacts => ({
   hostTaken: undefined,
   unreachable: [],
   homeless: 0,
+  missingKinds: [],
   configProblems: [],
   ownCopies: undefined,
   ...change,

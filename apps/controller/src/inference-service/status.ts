@@ -27,6 +27,8 @@ export type StatusFacts = {
   readonly homeless: number;
   /** Keys of the configuration that cannot be used. */
   readonly configProblems: readonly string[];
+  /** Kinds that the cluster does not have, and that the service or the settings ask for. */
+  readonly missingKinds: readonly string[];
   /** What replicas say of the service's own model; undefined of a service that is shared. */
   readonly ownCopies: readonly CopyView[] | undefined;
 };
@@ -91,7 +93,7 @@ function modelStatusFor({ plan, deployment, ownCopies }: StatusFacts, predictor:
 }
 
 function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceCondition, Verdict>> {
-  const { plan, installation, unreachable, homeless, configProblems } = facts;
+  const { plan, installation, unreachable, homeless, configProblems, missingKinds } = facts;
   const PredictorReady = predictorVerdict(facts);
   const IngressReady = ingressVerdict(PredictorReady, facts);
   const first = firstBlocking(inferenceServiceConditions, { PredictorReady, IngressReady });
@@ -106,6 +108,7 @@ function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceConditi
     ...(limited === undefined ? {} : { MemoryLimited: limited ? good : noLimit }),
     ...(homeless === 0 ? {} : { ModelConfigFull: fullVerdict(homeless) }),
     ...(configProblems.length === 0 ? {} : { ConfigInvalid: configVerdict(configProblems) }),
+    ...(missingKinds.length === 0 ? {} : { KindMissing: missingVerdict(missingKinds) }),
     ...(plan.stopped ? { Stopped: stopped } : {}),
     ...(plan.unsupported.length === 0 ? {} : { UnsupportedField: unsupportedVerdict(plan.unsupported) }),
     ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(installation, unreachable) }),
@@ -166,6 +169,11 @@ function fullVerdict(models: number): Verdict {
 
 function configVerdict(problems: readonly string[]): Verdict {
   return { status: 'True', reason: 'InvalidKey', message: `inferenceservice-config: ${problems.join('; ')}` };
+}
+
+function missingVerdict(kinds: readonly string[]): Verdict {
+  const message = `this cluster has no ${kinds.join(', no ')}: install what brings it, or do not ask for it`;
+  return { status: 'True', reason: 'NotInstalled', message };
 }
 
 function unsupportedVerdict(fields: readonly string[]): Verdict {

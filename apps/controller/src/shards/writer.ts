@@ -4,6 +4,7 @@ import type { Fleet } from '../assignments/fleet.ts';
 import { entryFor } from '../assignments/model.ts';
 import type { Service } from '../assignments/service.ts';
 import { type Cluster, resources, type Stored, type Views } from '../cluster.ts';
+import { isSuccessor } from '../inference-service/children.ts';
 import { serviceLabels } from '../inference-service/manifests/metadata.ts';
 import { createShards, type Shards } from './plan.ts';
 
@@ -99,9 +100,9 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       }
       const entries = entriesOf(service, open(service).shards.membersOf(shard));
       const text = encodeModels(entries);
-      if (textOf(stored) === text) return;
+      if (textOf(stored) === text && stored !== undefined && isOwnedBy(stored, uid)) return;
       if (stored === undefined && entries.length === 0 && shard > 0) return;
-      await put({ names, cluster }, { service, uid, target, text, known: stored !== undefined }, signal);
+      await put({ names, cluster }, { service, uid, target, text, known: stored }, signal);
     },
   };
 }
@@ -112,13 +113,19 @@ type Put = {
   readonly uid: string;
   readonly target: { readonly namespace: string; readonly name: string };
   readonly text: string;
-  readonly known: boolean;
+  readonly known: Stored | undefined;
 };
 
 async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Put, signal: AbortSignal) {
   const { service, uid, target, text, known } = what;
   const data = { 'models.json': text };
-  if (known && (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined) return;
+  // What an earlier service of this name left goes with that one, unless it is given to this one.
+  if (
+    known &&
+    isOwnedBy(known, uid) &&
+    (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined
+  )
+    return;
   const object = configMapFor(names, service, uid, target.name, data);
   try {
     await cluster.create(resources.configMaps, object, signal);
@@ -126,11 +133,13 @@ async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Pu
     if (!isKubeError(error, 'kube/already-exists')) throw error;
     // It has lost the label that we find it by, or is somebody else's.
     const found = await cluster.get(resources.configMaps, target.namespace, target.name, signal);
-    if (found === undefined || !isOwnedBy(found, uid)) {
+    const owner = object.metadata.ownerReferences[0];
+    const isLeft = found?.metadata.ownerReferences?.some((older) => isSuccessor(owner, older)) === true;
+    if (found === undefined || !(isOwnedBy(found, uid) || isLeft)) {
       throw new Error(`ConfigMap ${target.name} does not belong to this service: delete or rename it`);
     }
-    const { labels } = object.metadata;
-    await cluster.patch(resources.configMaps, target, { metadata: { labels }, data }, signal);
+    const { labels, ownerReferences } = object.metadata;
+    await cluster.patch(resources.configMaps, target, { metadata: { labels, ownerReferences }, data }, signal);
   }
 }
 

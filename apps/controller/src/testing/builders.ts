@@ -13,7 +13,11 @@ import type { RouteChange } from '../routes/publisher.ts';
 /** Objects for tests, complete but for what a test says about them. */
 export const names = namesFor();
 
-export const installation: Installation = { namespace: 'roundhouse-system', agentImage: 'roundhouse/agent:0.1.0' };
+export const installation: Installation = {
+  namespace: 'roundhouse-system',
+  agentImage: 'roundhouse/agent:0.1.0',
+  exposedHosts: [],
+};
 
 export const createdAt = '2026-01-01T00:00:00Z';
 

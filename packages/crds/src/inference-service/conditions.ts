@@ -63,6 +63,13 @@ export const inferenceServiceConditions = {
     good: 'False',
     reasons: { InvalidKey: 'The message names the keys; running services stay as they are until these are mended.' },
   },
+  KindMissing: {
+    meaning: 'The service, or the settings for all, ask for an object of a kind that the cluster does not have.',
+    good: 'False',
+    reasons: {
+      NotInstalled: 'The message names the kinds; everything else is in effect, and they are looked for again.',
+    },
+  },
   Stopped: {
     meaning: 'The service is stopped on request: it has no replicas.',
     good: 'False',

@@ -1,3 +1,4 @@
+import { bytesOf } from '@roundhouse/crds';
 import { controlHost, controlPort } from '../../cluster.ts';
 import { serverType } from '../runtime.ts';
 import {
@@ -9,6 +10,7 @@ import {
   restricted,
   withResources,
 } from './container.ts';
+import { modelDiskFor } from './model-disk.ts';
 import type { Rendering } from './rendering.ts';
 
 /** Settings of storage clients and proxies: given to the server's container, they mean the agent's downloads. */
@@ -70,7 +72,8 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
   return restricted(withResources(container, { ...amountsDefault, ...config.agent }));
 }
 
-function environment({ service, runtime, fileRoots, installation, config, storage }: Rendering, server: Container) {
+function environment(rendering: Rendering, server: Container) {
+  const { service, runtime, fileRoots, installation, config, storage } = rendering;
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
@@ -93,6 +96,7 @@ function environment({ service, runtime, fileRoots, installation, config, storag
     { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(runtime)] ?? 'v2' },
     // 0 stands for no known limit, as in the control stream.
     { name: 'ROUNDHOUSE_MODEL_MEMORY_BYTES', value: String(modelMemoryBytes(server) ?? 0) },
+    { name: 'ROUNDHOUSE_MODEL_DISK_BYTES', value: String(bytesOf(modelDiskFor(service, server)) ?? 0) },
     { name: 'ROUNDHOUSE_FILE_ROOTS', value: fileRoots.join(':') },
     { name: 'ROUNDHOUSE_PLACEMENT', value: 'replicate' },
     { name: 'ROUNDHOUSE_SECRETS_DIR', value: secretsDirectory },

@@ -1,7 +1,8 @@
-import { annotations, bytesOf, parseQuantity, shardsMax } from '@roundhouse/crds';
+import { shardsMax } from '@roundhouse/crds';
 import { agentContainer } from './agent.ts';
 import { byKey, type Container, httpPortOf, restricted, withResources } from './container.ts';
 import { childMetadata } from './metadata.ts';
+import { modelDiskFor } from './model-disk.ts';
 import { releaseMarks } from './release.ts';
 import type { Rendering } from './rendering.ts';
 import { modelServer, serverIn } from './server.ts';
@@ -125,27 +126,12 @@ function volumesFor(rendering: Rendering) {
   }));
   const token = { audience: 'roundhouse-control', expirationSeconds: 3600, path: 'token' };
   return [
-    { name: 'model-dir', emptyDir: { sizeLimit: modelDiskFor(rendering) } },
+    { name: 'model-dir', emptyDir: { sizeLimit: modelDiskFor(service, modelServer(rendering)) } },
     { name: 'model-config', projected: { sources: shards } },
     { name: 'roundhouse-ca', configMap: { name: 'roundhouse-ca' } },
     { name: 'roundhouse-token', projected: { sources: [{ serviceAccountToken: token }] } },
     ...storage.secrets.map((secretName) => ({ name: `secret-${secretName}`, secret: { secretName, optional: true } })),
   ];
-}
-
-const diskBytesMin = 16 * 2 ** 30;
-/** Artifacts are about as large as what they become; two versions of each, some paged out, and room for archives. */
-const diskPerMemory = 8;
-
-/** A bound for the node's sake. What the service says, or far more than models that fit the memory take. */
-function modelDiskFor(rendering: Rendering): string {
-  const asked = rendering.service.annotations[annotations.modelDisk];
-  if (asked !== undefined && parseQuantity(asked) !== undefined) return asked;
-  const bytes = Math.max(
-    diskBytesMin,
-    diskPerMemory * (bytesOf(modelServer(rendering).resources?.limits?.memory) ?? 0),
-  );
-  return `${Math.ceil(bytes / 2 ** 30)}Gi`;
 }
 
 function pick(from: object, fields: readonly string[]): Record<string, unknown> {

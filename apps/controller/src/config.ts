@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type ApiGroup, apiGroups, kserveGroup } from '@roundhouse/crds';
 import { z } from 'zod';
 import type { Installation } from './cluster.ts';
 
@@ -22,6 +23,10 @@ const schema = z.object({
     .min(1)
     .default('roundhouse/agent:0.1.0')
     .describe('image of the agent beside each model server'),
+  'api-group': z
+    .enum(apiGroups)
+    .default(kserveGroup)
+    .describe('group of the kinds that are served; serving.roundhouse.dev where KServe stays installed'),
   namespaces: z.string().default('').describe('namespaces whose objects are served, separated by ","; empty: all'),
   'log-level': z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -38,6 +43,8 @@ export type Config = {
   readonly domain: string;
   readonly fileRoots: readonly string[];
   readonly installation: Installation;
+  /** Of the kinds that are served; all names follow it. */
+  readonly apiGroup: ApiGroup;
   /** Whose objects are served; empty: all. */
   readonly namespaces: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -69,6 +76,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
     domain: flags.domain,
     fileRoots: flags['file-roots'].split(':').filter((root) => root !== ''),
     installation: { namespace: env.POD_NAMESPACE ?? 'roundhouse-system', agentImage: flags['agent-image'] },
+    apiGroup: flags['api-group'],
     namespaces: flags.namespaces.split(',').filter((namespace) => namespace !== ''),
     logLevel: flags['log-level'],
     kubeconfig: env.KUBECONFIG === '' ? undefined : env.KUBECONFIG,

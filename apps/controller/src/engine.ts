@@ -82,13 +82,13 @@ export function createEngine(deps: EngineDeps) {
   const pods = new Map<string, Map<string, Stored>>();
   const podsOf = (key: string) => pods.get(key)?.values() ?? [];
   const touch = (key: string) => shardQueue.add(key, shardDelayMs);
-  const shards = createShardWriter({ ...deps, fleet, touch, onFull: (key) => wake(key) });
+  const shards = createShardWriter({ ...deps, fleet, touch, onStanding: wake });
   const settings = createSettings(deps);
   const exposure = createExposure({ ...deps, settings, fleet });
   const exposures = queue('exposure', (_, signal) => exposure.write(signal));
   const claim = createClaims({ ...deps, fleet });
   const writeStatus = createStatusWriter({ ...deps, fleet });
-  const services = createServices({ ...deps, fleet, settings, wake, podsOf, homeless: shards.homeless });
+  const services = createServices({ ...deps, fleet, settings, shards, wake, podsOf });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {

@@ -14,6 +14,7 @@ export type KubeObject = {
     readonly annotations?: Readonly<Record<string, string>>;
     readonly finalizers?: readonly string[];
     readonly ownerReferences?: readonly {
+      readonly apiVersion: string;
       readonly kind: string;
       readonly name: string;
       readonly uid: string;

@@ -14,15 +14,16 @@ export type Deps = {
   readonly fleet: Fleet;
   /** Writes the shard soon; keys are `namespace/service/shard`. */
   readonly touch: (key: string) => void;
-  /** The service has come to have models without a shard, or no longer has. */
-  readonly onFull: (service: string) => void;
+  /** What `homeless` or `foreign` says of the service has changed. */
+  readonly onStanding: (service: string) => void;
 };
 
 type Placed = { readonly shards: Shards; readonly homeless: Set<string> };
 
 /** The ConfigMaps of all services: which model is in which shard, and one write per shard that changed. */
-export function createShardWriter({ names, cluster, views, fleet, touch, onFull }: Deps) {
+export function createShardWriter({ names, cluster, views, fleet, touch, onStanding }: Deps) {
   const placedOf = new Map<string, Placed>();
+  const foreignOf = new Map<string, Map<number, string>>();
 
   const storedOf = ({ namespace, name }: Service, shard: number) =>
     views.modelConfigs.get(`${namespace}/${names.modelConfig(name, shard)}`);
@@ -60,6 +61,16 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
     return before !== undefined && after !== before;
   };
 
+  const noteForeign = (key: string, shard: number, problem: string | undefined) => {
+    const known = foreignOf.get(key) ?? new Map<number, string>();
+    if (known.get(shard) === problem) return;
+    if (problem === undefined) known.delete(shard);
+    else known.set(shard, problem);
+    if (known.size > 0) foreignOf.set(key, known);
+    else foreignOf.delete(key);
+    onStanding(key);
+  };
+
   return {
     /** The model's entry may have come, gone or changed. */
     changed(service: Service, name: string) {
@@ -67,11 +78,14 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       const wasFull = placed.homeless.size;
       const freed = place(service, placed, name);
       if (freed) for (const waiting of [...placed.homeless]) if (waiting !== name) place(service, placed, waiting);
-      if (placed.homeless.size !== wasFull) onFull(service.key);
+      if (placed.homeless.size !== wasFull) onStanding(service.key);
     },
 
     /** How many of the service's models are in no ConfigMap, since all are full. */
     homeless: (key: string) => placedOf.get(key)?.homeless.size ?? 0,
+
+    /** Says which of the service's ConfigMaps is somebody else's, if one is. */
+    foreign: (key: string) => foreignOf.get(key)?.values().next().value,
 
     /** The first shard exists for as long as the service does; those of a service that has no models any more go. */
     opened(service: Service) {
@@ -81,7 +95,10 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       }
     },
 
-    forget: (key: string) => void placedOf.delete(key),
+    forget(key: string) {
+      placedOf.delete(key);
+      foreignOf.delete(key);
+    },
 
     /** Writes one shard if its ConfigMap says something else. */
     async write(key: string, signal: AbortSignal) {
@@ -99,9 +116,15 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       }
       const entries = entriesOf(service, open(service).shards.membersOf(shard));
       const text = encodeModels(entries);
-      if (textOf(stored) === text) return;
-      if (stored === undefined && entries.length === 0 && shard > 0) return;
-      await put({ names, cluster }, { service, uid, target, text, known: stored !== undefined }, signal);
+      const isOurs = stored === undefined || isOwnedBy(stored, uid);
+      if (isOurs && textOf(stored) === text) return noteForeign(service.key, shard, undefined);
+      if (stored === undefined && entries.length === 0 && shard > 0) return noteForeign(service.key, shard, undefined);
+      const what = { service, uid, target, text, known: stored !== undefined };
+      const found = isOurs ? await put({ names, cluster }, what, signal) : stored;
+      const problem = found && `ConfigMap ${target.name} does not belong to this service: delete or rename it`;
+      // That of a service of this name before goes by itself.
+      noteForeign(service.key, shard, found && isOfPredecessor(names, found, name) ? undefined : problem);
+      if (problem !== undefined) throw new Error(problem); // the queue backs off and comes back
     },
   };
 }
@@ -115,22 +138,28 @@ type Put = {
   readonly known: boolean;
 };
 
-async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Put, signal: AbortSignal) {
+/** Returns what is there instead, if it is somebody else's. */
+async function put(
+  { names, cluster }: Pick<Deps, 'names' | 'cluster'>,
+  what: Put,
+  signal: AbortSignal,
+): Promise<Stored | undefined> {
   const { service, uid, target, text, known } = what;
   const data = { 'models.json': text };
-  if (known && (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined) return;
+  if (known && (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined) return undefined;
   const object = configMapFor(names, service, uid, target.name, data);
   try {
     await cluster.create(resources.configMaps, object, signal);
+    return undefined;
   } catch (error) {
     if (!isKubeError(error, 'kube/already-exists')) throw error;
     // It has lost the label that we find it by, or is somebody else's.
     const found = await cluster.get(resources.configMaps, target.namespace, target.name, signal);
-    if (found === undefined || !isOwnedBy(found, uid)) {
-      throw new Error(`ConfigMap ${target.name} does not belong to this service: delete or rename it`);
-    }
+    if (found === undefined) throw error; // it has gone meanwhile
+    if (!isOwnedBy(found, uid)) return found;
     const { labels } = object.metadata;
     await cluster.patch(resources.configMaps, target, { metadata: { labels }, data }, signal);
+    return undefined;
   }
 }
 
@@ -144,6 +173,15 @@ function configMapFor(names: Names, { namespace, name }: Service, uid: string, c
 
 function isOwnedBy({ metadata }: Stored, uid: string): boolean {
   return metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
+}
+
+function isOfPredecessor(
+  { inferenceServices: { group, kind } }: Names,
+  { metadata }: Stored,
+  service: string,
+): boolean {
+  const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
+  return owner?.kind === kind && owner.name === service && owner.apiVersion.startsWith(`${group}/`);
 }
 
 function textOf(stored: Stored | undefined): string | undefined {

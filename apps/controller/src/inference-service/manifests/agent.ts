@@ -70,7 +70,10 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
   return restricted(withResources(container, { ...amountsDefault, ...config.agent }));
 }
 
-function environment({ service, runtime, fileRoots, installation, config, storage }: Rendering, server: Container) {
+function environment(
+  { names, service, runtime, fileRoots, installation, config, storage }: Rendering,
+  server: Container,
+) {
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
@@ -90,7 +93,7 @@ function environment({ service, runtime, fileRoots, installation, config, storag
     { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: `${controlHost(installation)}:${controlPort}` },
     { name: 'ROUNDHOUSE_CA_FILE', value: '/var/run/roundhouse/ca/ca.crt' },
     { name: 'ROUNDHOUSE_TOKEN_FILE', value: '/var/run/secrets/roundhouse/token' },
-    { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(runtime)] ?? 'v2' },
+    { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(names, runtime)] ?? 'v2' },
     // 0 stands for no known limit, as in the control stream.
     { name: 'ROUNDHOUSE_MODEL_MEMORY_BYTES', value: String(modelMemoryBytes(server) ?? 0) },
     { name: 'ROUNDHOUSE_FILE_ROOTS', value: fileRoots.join(':') },

@@ -1,7 +1,7 @@
 /** The group whose kinds Roundhouse serves unless KServe itself stays installed beside it. */
-export const kserveGroup = 'serving.kserve.io';
+export const kserveGroup = 'serving.kserve.io' as const;
 /** The group of the same kinds where KServe stays: its controllers and webhooks see nothing of them. */
-export const besideGroup = 'serving.roundhouse.dev';
+export const besideGroup = 'serving.roundhouse.dev' as const;
 
 export const apiGroups = [kserveGroup, besideGroup] as const;
 export type ApiGroup = (typeof apiGroups)[number];

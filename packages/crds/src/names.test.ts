@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -53,6 +55,19 @@ describe('namesFor', () => {
         expect(beside.predictor(ours).length).toBe(kserve.predictor(ours).length);
       }),
     );
+  });
+
+  it('has all of them in the page for who moves', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/migrate/beside-kserve.md'), 'utf8');
+    const { group, shortNames, labels, finalizer, predictor, modelConfig, settings, domainTemplate } =
+      namesFor(besideGroup);
+    const host = domainTemplate.replace('{{ .Name }}', 'NAME').replace('{{ .Namespace }}', 'NAMESPACE');
+
+    for (const name of [
+      ...[group, ...Object.values(shortNames), labels.service, finalizer, settings],
+      ...[predictor('NAME'), modelConfig('NAME', 0), host.replace('{{ .IngressDomain }}', 'DOMAIN')],
+    ])
+      expect(page).toContain(`\`${name}\``);
   });
 
   it('hands no label on that a webhook of KServe selects by', () => {

@@ -17,7 +17,7 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 
 {{/* The group of our kinds. */}}
 {{- define "roundhouse.apiGroup" -}}
-{{ if .Values.beside.kserve }}serving.roundhouse.dev{{ else }}serving.kserve.io{{ end }}
+{{ if (.Values.beside).kserve }}serving.roundhouse.dev{{ else }}serving.kserve.io{{ end }}
 {{- end }}
 
 {{/* Who we are, for logs, Leases and the control stream. */}}

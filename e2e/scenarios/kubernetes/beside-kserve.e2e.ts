@@ -93,6 +93,11 @@ describe('the chart beside KServe', () => {
     expect(await kserveObjects()).toBe(before);
   });
 
+  it('refuses to go over to the other group while it serves one', async () => {
+    await expect(installChart(installed)).rejects.toThrow(/beside\.kserve is chosen when installing/);
+    expect((await world.predict('rh-fleet', 'one')).value).toBe(1);
+  });
+
   it.each(['get', 'list', 'patch', 'update'])("its controller may not %s KServe's kinds", async (verb) => {
     const account = `system:serviceaccount:${systemNamespace}:roundhouse-controller`;
     const may = async (group: string) => {

@@ -66,7 +66,11 @@ function stageOnnxRuntime(context: string, arch: 'x64' | 'arm64'): void {
   for (const path of ['package.json', 'dist', native]) copyCode(runtime, join(modules, 'onnxruntime-node'), path);
   for (const path of ['package.json', 'dist/cjs']) copyCode(common, join(modules, 'onnxruntime-common'), path);
   const { version } = JSON.parse(readFileSync(join(runtime, 'package.json'), 'utf8'));
-  pack(join(modules, 'onnxruntime-node', native, libraryName), join(platform, packedFolder), `onnxruntime-${version}.so`);
+  pack(
+    join(modules, 'onnxruntime-node', native, libraryName),
+    join(platform, packedFolder),
+    `onnxruntime-${version}.so`,
+  );
 }
 
 /** Puts a file compressed into `folder`, and in its place a link to where the model server unpacks it. */

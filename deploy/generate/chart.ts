@@ -92,7 +92,8 @@ function permissionsPage(needs: readonly Need[]): string {
     '# Permissions',
     '',
     'The controller has these and no others; the router has none, and its pods mount no API token. Agents have none either. The',
-    'rules of the chart and of the kustomize base are generated from the list that this page shows.',
+    'rules of the chart and of the kustomize base are generated from the list that this page shows. Beside KServe the group of the kinds',
+    'is `serving.roundhouse.dev`, and nothing may be done with those of `serving.kserve.io`.',
     '',
     ...(Object.keys(scopes) as Need['scope'][]).flatMap((scope) => [
       `## ${scopes[scope]}`,

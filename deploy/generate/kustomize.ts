@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parseAllDocuments, stringify } from 'yaml';
 import { customResourceDefinitions } from '../../packages/crds/src/crd.ts';
+import { besideGroup, kserveGroup, namesFor } from '../../packages/crds/src/names.ts';
 import { helmPath } from '../../tools/kubectl.ts';
 
 export const chartDirectory = join(import.meta.dirname, '../chart');
@@ -26,10 +27,25 @@ export async function renderChart(set: readonly string[] = [], more: readonly st
   return stdout;
 }
 
-/** The kustomize base: the chart as it renders without values, as plain manifests. Undefined where there is no helm. */
+/** What the chart renders to as plain manifests, without values and beside KServe. Undefined where there is no helm. */
 export async function kustomizeFiles(): Promise<Readonly<Record<string, string>> | undefined> {
   if ((await helmPath()) === undefined) return undefined;
-  const objects = parseAllDocuments(await renderChart([], ['--no-hooks']))
+  const [base, beside] = await Promise.all([manifests([]), manifests(['beside.kserve=true'])]);
+  return {
+    'deploy/kustomize/crds/crds.yaml': documents(customResourceDefinitions(namesFor(kserveGroup))),
+    'deploy/kustomize/crds/kustomization.yaml': kustomization('crds.yaml'),
+    ...under('deploy/kustomize/base', base),
+    'deploy/kustomize/beside-kserve/crds/crds.yaml': documents(customResourceDefinitions(namesFor(besideGroup))),
+    'deploy/kustomize/beside-kserve/crds/kustomization.yaml': kustomization('crds.yaml'),
+    ...under('deploy/kustomize/beside-kserve/base', beside),
+  };
+}
+
+const under = (directory: string, files: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(files).map(([name, text]) => [`${directory}/${name}`, text]));
+
+async function manifests(values: readonly string[]) {
+  const objects = parseAllDocuments(await renderChart(values, ['--no-hooks']))
     .map((document) => document.toJSON() as Manifest | null)
     .filter((object) => object !== null)
     .map(unmanaged);
@@ -37,11 +53,9 @@ export async function kustomizeFiles(): Promise<Readonly<Record<string, string>>
   const runtimes = objects.filter(({ kind }) => kind === 'ClusterServingRuntime');
   const rest = objects.filter((object) => !runtimes.includes(object));
   return {
-    'deploy/kustomize/crds/crds.yaml': documents(customResourceDefinitions()),
-    'deploy/kustomize/crds/kustomization.yaml': kustomization('crds.yaml'),
-    'deploy/kustomize/base/roundhouse.yaml': documents([system, ...rest]),
-    'deploy/kustomize/base/runtimes.yaml': documents(runtimes),
-    'deploy/kustomize/base/kustomization.yaml': kustomization('roundhouse.yaml', 'runtimes.yaml'),
+    'roundhouse.yaml': documents([system, ...rest]),
+    'runtimes.yaml': documents(runtimes),
+    'kustomization.yaml': kustomization('roundhouse.yaml', 'runtimes.yaml'),
   };
 }
 

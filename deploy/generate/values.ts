@@ -53,7 +53,7 @@ const controller = z.strictObject({
     .string()
     .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/)
     .default('example.com')
-    .describe('hosts of services are <service>-<namespace>.<domain>'),
+    .describe('hosts of services are <service>-<namespace>.<domain>, beside KServe rh-<service>-<namespace>.<domain>'),
   fileRoots: z
     .array(z.string().regex(/^\/[^:]*$/))
     .default([])
@@ -93,6 +93,18 @@ export const values = z.strictObject({
     .array(namespaceName)
     .default([])
     .describe('namespaces whose objects are served, with no more than Roles in them; empty: all of the cluster'),
+  beside: z
+    .strictObject({
+      kserve: z
+        .boolean()
+        .default(false)
+        .describe(
+          'KServe stays installed: the kinds are those of serving.roundhouse.dev, with labels, names and hosts of their own; chosen once, when installing',
+        ),
+      global: anything.optional(), // Helm hands it to the chart that brings the CRDs
+    })
+    .prefault({})
+    .describe('what else serves models on the cluster'),
   controller: controller.prefault({}).describe('the controller; one of its replicas leads'),
   router: router.prefault({}).describe('the router; all of its replicas serve'),
   runtimes: z.boolean().default(true).describe('install the ClusterServingRuntimes of Roundhouse'),
@@ -177,11 +189,12 @@ export function valueRows(): readonly ValueRow[] {
 }
 
 function rowsOf(node: Node, fallback: unknown, prefix: string): ValueRow[] {
-  return Object.entries(shapeOf(node) ?? {}).flatMap(([name, child]) => {
+  const told = Object.entries(shapeOf(node) ?? {}).filter(([, { description }]) => description !== undefined);
+  return told.flatMap(([name, child]) => {
     const path = `${prefix}${name}`;
     const own = (fallback as Record<string, unknown>)[name];
     const isGroup = shapeOf(child) !== undefined && child.description !== 'requests and limits of each pod';
-    const row = { path, fallback: isGroup ? undefined : own, description: child.description ?? '' };
+    const row = { path, fallback: isGroup ? undefined : own, description: child.description as string };
     return isGroup ? [row, ...rowsOf(child, own, `${path}.`)] : [row];
   });
 }

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { controllerNeeds } from '../../apps/controller/src/needs.ts';
+import { besideGroup, namesFor } from '../../packages/crds/src/names.ts';
 import { helmPath } from '../../tools/kubectl.ts';
 import { renderChart } from '../generate/kustomize.ts';
 
 const hasHelm = (await helmPath()) !== undefined;
 
 type Rule = {
+  readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
   readonly resourceNames?: readonly string[];
@@ -51,6 +54,8 @@ describe.runIf(hasHelm)('the chart', () => {
     ['controller.domain="Example_com"', /controller\/domain/],
     ['controller.resources={"requests":{"memory":"much"},"limits":{}}', /controller\/resources\/requests\/memory/],
     ['namespaces=["Not_A_Name"]', /namespaces\/0/],
+    ['beside.kserve="yes"', /beside\/kserve/],
+    ['beside={"kServe":true}', /kServe/],
     ['rooter={}', /rooter/],
     ['router.replicaCount=3', /replicaCount/],
   ])('refuses %s by its name', async (value, name) => {
@@ -144,6 +149,40 @@ describe.runIf(hasHelm)('the chart', () => {
     expect(named(objects, 'Deployment', 'roundhouse-controller')?.spec.template?.spec.containers[0]?.args).toContain(
       '--namespaces=a,b',
     );
+  });
+
+  it('brings the CRDs of its own group only where KServe stays, and KServe finds its own as they were', async () => {
+    const crds = async (...set: string[]) =>
+      parseAllDocuments(await renderChart(set, ['--include-crds']))
+        .map((document) => document.toJSON() as Manifest | null)
+        .flatMap((object) => (object?.kind === 'CustomResourceDefinition' ? object.metadata.name : []));
+    const [usual, beside] = [await crds(), await crds('beside.kserve=true')];
+    const kinds = ['clusterservingruntimes', 'inferenceservices', 'servingruntimes', 'trainedmodels'];
+
+    expect(usual).toEqual(kinds.map((kind) => `${kind}.serving.kserve.io`));
+    // Helm makes those of crds/ everywhere, and leaves what is there.
+    expect(beside.filter((name) => !usual.includes(name))).toEqual(kinds.map((kind) => `${kind}.${besideGroup}`));
+  });
+
+  it('has nothing to do with the kinds of KServe where that stays', async () => {
+    const text = await renderChart(['beside.kserve=true']);
+    const objects = await render('beside.kserve=true');
+    const rules = ['roundhouse-controller', 'roundhouse-controller-cluster'].flatMap(
+      (name) => named(objects, 'ClusterRole', name)?.rules ?? [],
+    );
+    const granted = (group: string, resource: string) =>
+      rules.filter((rule) => rule.apiGroups.includes(group) && rule.resources.includes(resource));
+    const jobs = objects.filter(({ kind }) => kind === 'Job');
+
+    expect(text).not.toMatch(/(?<![a-z.])serving\.kserve\.io/);
+    for (const { group, resource, verbs } of controllerNeeds(namesFor(besideGroup)).filter(
+      ({ scope }) => scope !== 'own',
+    ))
+      expect(granted(group, resource).flatMap((rule) => rule.verbs)).toEqual(expect.arrayContaining([...verbs]));
+    expect(jobs.map(({ spec }) => spec.template?.spec.containers[0]?.args)).toEqual([
+      ['apply-crds', `--api-group=${besideGroup}`],
+      ['release-models', `--api-group=${besideGroup}`],
+    ]);
   });
 
   it('takes all images of its own from one registry and tag', async () => {

@@ -9,17 +9,22 @@ import { actions, checkout, until, type World } from './world.ts';
 
 export type LocalWorld = World & { readonly stack: Stack };
 
-export type LocalWorldOptions = { readonly env?: Readonly<Record<string, string>>; readonly dataDirectory?: string };
+export type LocalWorldOptions = {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly dataDirectory?: string;
+  /** More options of `roundhouse up`. */
+  readonly args?: readonly string[];
+};
 
 /** The embedded cluster, in a process of its own. */
-export async function openLocalWorld({ env, dataDirectory }: LocalWorldOptions = {}): Promise<LocalWorld> {
+export async function openLocalWorld({ env, dataDirectory, args = [] }: LocalWorldOptions = {}): Promise<LocalWorld> {
   const models = mkdtempSync(join(tmpdir(), 'roundhouse-models-'));
   const [kubectl, artifacts, stack] = await Promise.all([
     kubectlPath(),
     startArtifactServer(),
     startStack({
       checkout,
-      args: ['--no-examples', '--file-root', models],
+      args: ['--no-examples', '--file-root', models, ...args],
       ...(env && { env: { ...process.env, ...env } }),
       ...(dataDirectory && { dataDirectory }),
     }),

@@ -1,4 +1,5 @@
 import { CodedError } from '@roundhouse/base';
+import type { ResourceName } from '@roundhouse/crds';
 import { Agent, request } from 'undici';
 import type { Connection } from './local-state.ts';
 
@@ -55,6 +56,12 @@ export function clusterClient({ server, token, ca }: Connection): ClusterClient 
       if (rest !== '') yield rest;
     },
   };
+}
+
+/** Where the objects of a kind are: all of them, or those of a namespace. */
+export function collectionPath({ group, version, resource }: ResourceName, namespace?: string): string {
+  const within = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `/apis/${group}/${version}${within}/${resource}`;
 }
 
 function messageOfStatus(text: string): string | undefined {

@@ -7,13 +7,18 @@ const parse = (...argv: string[]) => parseCommand(argv, '/checkout');
 describe('the command line', () => {
   it('starts the cluster with the defaults that the help names', () => {
     expect(parse('up')).toEqual({
-      command: { kind: 'up', dataDirectory: '/checkout/.roundhouse', port: 8080, examples: true, fileRoots: [] },
+      command: {
+        ...{ kind: 'up', dataDirectory: '/checkout/.roundhouse', port: 8080, examples: true, fileRoots: [] },
+        apiGroup: 'serving.kserve.io',
+      },
     });
   });
 
   it('takes every option of up', () => {
-    expect(parse('up', '--port', '0', '--data-dir=/data', '--no-examples', '--file-root', '/models')).toEqual({
-      command: { kind: 'up', dataDirectory: '/data', port: 0, examples: false, fileRoots: ['/models'] },
+    const given = ['--port', '0', '--data-dir=/data', '--no-examples', '--file-root', '/models'];
+    const apiGroup = 'serving.roundhouse.dev';
+    expect(parse('up', ...given, '--api-group', apiGroup)).toEqual({
+      command: { kind: 'up', dataDirectory: '/data', port: 0, examples: false, fileRoots: ['/models'], apiGroup },
     });
   });
 
@@ -43,6 +48,7 @@ describe('the command line', () => {
 
   it.each([
     [['fly'], /there is no command "fly"; there are up, status/],
+    [['up', '--api-group', 'example.com'], /--api-group is one of serving.kserve.io, serving.roundhouse.dev, not/],
     [['predict'], /"predict" needs the name of a model/],
     [['predict', 'm', '--protocol', 'v3'], /--protocol is v1 or v2/],
     [['status', '-o', 'yaml'], /-o is text or json/],

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseQuantity } from '@roundhouse/crds';
+import { type ApiGroup, apiGroups, kserveGroup, parseQuantity } from '@roundhouse/crds';
 import { type Surface, surfaces } from '@roundhouse/v2-protocol';
 
 export type Output = 'text' | 'json';
@@ -16,6 +16,8 @@ export type Command =
       readonly fileRoots: readonly string[];
       /** A file that says how further images are run; undefined: none. */
       readonly images: string | undefined;
+      /** Of the kinds that are served. */
+      readonly apiGroup: ApiGroup;
     }
   | { readonly kind: 'status'; readonly dataDirectory: string; readonly output: Output }
   | {
@@ -76,6 +78,7 @@ const options = {
   'no-examples': { type: 'boolean' },
   'file-root': { type: 'string', multiple: true },
   images: { type: 'string' },
+  'api-group': { type: 'string' },
   namespace: { type: 'string', short: 'n' },
   output: { type: 'string', short: 'o' },
   data: { type: 'string', short: 'd' },
@@ -98,7 +101,7 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options; allowPositi
 
 /** Which options a command knows; every other one is a mistake worth naming. */
 const known: Readonly<Record<string, readonly (keyof typeof options)[]>> = {
-  up: ['data-dir', 'port', 'no-examples', 'file-root', 'images'],
+  up: ['data-dir', 'port', 'no-examples', 'file-root', 'images', 'api-group'],
   status: ['data-dir', 'output'],
   get: ['data-dir', 'output', 'namespace'],
   predict: ['data-dir', 'output', 'namespace', 'data', 'protocol'],
@@ -160,6 +163,7 @@ function commandFor(
         examples: values['no-examples'] !== true,
         fileRoots: (values['file-root'] ?? []).map((root) => resolve(root)),
         images: values.images === undefined ? undefined : resolve(values.images),
+        apiGroup: apiGroupOf(values['api-group'], problems),
       };
     case 'status':
     case 'down':
@@ -237,6 +241,12 @@ function importFor(file: string, { from, memory = '256Mi', bucket, output }: Val
   if (output !== undefined && output !== 'yaml' && output !== 'json')
     problems.push(`-o of import is yaml or json, not "${output}"`);
   return { kind: 'import', file, from, memory, bucket, output: output === 'json' ? 'json' : 'yaml' };
+}
+
+function apiGroupOf(text: string = kserveGroup, problems: string[]): ApiGroup {
+  const group = apiGroups.find((each) => each === text);
+  if (group === undefined) problems.push(`--api-group is one of ${apiGroups.join(', ')}, not "${text}"`);
+  return group ?? kserveGroup;
 }
 
 function outputOf(text: string | undefined, problems: string[]): Output {

@@ -28,6 +28,8 @@ example models. Runs until Ctrl-C; what was applied is there again at the next s
   --file-root DIR  a directory that models may be read from with file:// (may be repeated; the checkout is always one)
   --images FILE    JSON that says which programs of this machine stand for further images, such as a model server from pip; the
                    runtimes of these are installed too (docs/local-cluster.md)
+  --api-group G    group of the kinds that are served: serving.kserve.io, or serving.roundhouse.dev as where KServe stays installed
+                   (docs/migrate/beside-kserve.md); the other commands find it out
   --no-examples    do not apply the example models`,
   status: `Usage: roundhouse status [--data-dir DIR] [-o json]
 

@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError } from '@roundhouse/base';
+import { type ApiGroup, kserveGroup } from '@roundhouse/crds';
 import { parse } from 'yaml';
 
 /** What a running local cluster leaves in its data directory for the other commands. */
-export type LocalState = { readonly pid: number; readonly routerUrl: string };
+export type LocalState = { readonly pid: number; readonly routerUrl: string; readonly apiGroup: ApiGroup };
 
 /** How to reach the cluster's API, from `<data-dir>/kubeconfig`. */
 export type Connection = { readonly server: string; readonly token: string; readonly ca: string };
@@ -34,7 +35,10 @@ export function lastRouterPort(dataDirectory: string): number | undefined {
 /** The state of the cluster that runs in `dataDirectory`; throws `cli/not-running` when none does. */
 export function readState(dataDirectory: string): LocalState {
   try {
-    const state: LocalState = JSON.parse(readFileSync(join(dataDirectory, fileName), 'utf8'));
+    const stored: Partial<LocalState> & { readonly pid: number; readonly routerUrl: string } = JSON.parse(
+      readFileSync(join(dataDirectory, fileName), 'utf8'),
+    );
+    const state = { apiGroup: kserveGroup, ...stored };
     if (!isOurs(state.pid)) throw new Error(`process ${state.pid} is gone`);
     return state;
   } catch (error) {

@@ -47,12 +47,12 @@ function run(command: Command, signal: AbortSignal): Promise<number> | number {
     case 'status':
       return status({ client: client(), print, ...readState(command.dataDirectory) }, command);
     case 'get':
-      return get({ client: client(), print }, command);
+      return get({ client: client(), print, ...readState(command.dataDirectory) }, command);
     case 'predict': {
       const examplesDirectory = join(checkout, 'examples');
       const standardInput = () => readFileSync(0, 'utf8');
-      const { routerUrl } = readState(command.dataDirectory);
-      return predict({ client: client(), print, routerUrl, examplesDirectory, standardInput }, command, signal);
+      const state = readState(command.dataDirectory);
+      return predict({ client: client(), print, ...state, examplesDirectory, standardInput }, command, signal);
     }
     case 'conformance':
       return conformanceOf(command, signal);
@@ -61,7 +61,7 @@ function run(command: Command, signal: AbortSignal): Promise<number> | number {
       return importManifests({ print, printNote: (text) => console.error(text), standardInput }, command);
     }
     case 'logs':
-      return logs({ client: client(), print }, command, signal);
+      return logs({ client: client(), print, ...readState(command.dataDirectory) }, command, signal);
     case 'down':
       return down({ clock: systemClock, print }, command, signal);
   }

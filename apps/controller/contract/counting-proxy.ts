@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 
-/** One request that the API server got. `what` is the resource, with its subresource. */
-export type Counted = { readonly verb: string; readonly what: string; readonly bytes: number };
+/** One request that the API server got. `what` is the resource, with its subresource; `path` has the query as well. */
+export type Counted = { readonly verb: string; readonly what: string; readonly path: string; readonly bytes: number };
 
 type Named = { readonly name: string; readonly [field: string]: unknown };
 type Fields = Readonly<Record<string, string>>;
@@ -20,7 +20,7 @@ export async function startCountingProxy(kubeconfig: string, directory: string) 
   const proxy = createServer((incoming, outgoing) => {
     const { method = 'GET', url = '/', headers } = incoming;
     const bytes = Number(headers['content-length'] ?? 0);
-    requests.push({ ...describe(method, url), bytes });
+    requests.push({ ...describe(method, url), path: url, bytes });
     const { authorization: _, host: __, ...kept } = headers;
     const forwarded = request(
       `${upstream}${url}`,
@@ -59,7 +59,7 @@ export async function startCountingProxy(kubeconfig: string, directory: string) 
   };
 }
 
-function describe(method: string, url: string): Omit<Counted, 'bytes'> {
+function describe(method: string, url: string): Pick<Counted, 'verb' | 'what'> {
   const { pathname, searchParams } = new URL(url, 'http://any');
   const parts = pathname.split('/').filter((part) => part !== '');
   const rest = parts.slice(parts[0] === 'api' ? 2 : 3);

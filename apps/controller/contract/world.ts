@@ -3,14 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
 import { attachAgent, openRoutes, wire } from '@roundhouse/control-protocol';
-import { builtInRuntime, customResourceDefinitions, type ResourceName } from '@roundhouse/crds';
+import {
+  type ApiGroup,
+  apiGroups,
+  builtInRuntime,
+  customResourceDefinitions,
+  kserveGroup,
+  namesFor,
+  type ResourceName,
+} from '@roundhouse/crds';
 import { isKubeError, type Kube, type KubeObject, openKube, type Resource } from '@roundhouse/kube';
 import { createApi, kubeconfigFor, openStore, serveApi } from '@roundhouse/local-cluster';
 import { type Log, silentLog } from '@roundhouse/telemetry';
 import { vi } from 'vitest';
 import { resources } from '../src/cluster.ts';
 import { parseConfig } from '../src/config.ts';
-import { names } from '../src/testing/builders.ts';
 import { runController } from '../src/wiring.ts';
 
 /** Names a real API server, with a controller manager and without nodes; otherwise the embedded one is asked. */
@@ -27,8 +34,8 @@ const namespaces: Resource = { group: '', version: 'v1', resource: 'namespaces' 
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** An API server with our kinds, a namespace for services and one for the system. */
-export async function openWorld() {
+/** An API server with the kinds of both groups, a namespace for services and one for the system. */
+export async function openWorld(group: ApiGroup = kserveGroup) {
   const closers: (() => unknown)[] = [];
   const directory = await mkdtemp(join(tmpdir(), 'control-contract-'));
   closers.push(() => rm(directory, { recursive: true }));
@@ -43,7 +50,7 @@ export async function openWorld() {
     await kube.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata }, forever);
     closers.push(() => kube.delete(namespaces, { name }, forever));
   }
-  await install(kube);
+  for (const each of apiGroups) await install(kube, each);
   if (real !== undefined) await limit(kube, namespace);
   for (const [where, name] of [
     [system, 'roundhouse-router'],
@@ -52,6 +59,7 @@ export async function openWorld() {
     await ensure(kube, resources.serviceAccounts, { kind: 'ServiceAccount', name, namespace: where });
   }
   return {
+    names: namesFor(group),
     kube,
     kubeconfig,
     directory,
@@ -86,14 +94,15 @@ async function limit(kube: Kube, namespace: string): Promise<void> {
   await until(async () => Object.keys((await kube.get(quotas, namespace, 'quota', forever))?.status ?? {}).length > 0);
 }
 
-async function install(kube: Kube): Promise<void> {
+async function install(kube: Kube, group: ApiGroup): Promise<void> {
+  const names = namesFor(group);
   const established = (object: KubeObject | undefined) =>
     JSON.stringify(object?.status ?? {}).includes('"type":"Established"');
-  for (const definition of customResourceDefinitions()) {
+  for (const definition of customResourceDefinitions(names)) {
     await kube.create(definitions, definition, forever).catch(unlessThere);
     await until(async () => established(await kube.get(definitions, undefined, definition.metadata.name, forever)));
   }
-  await until(() => kube.create(names.clusterServingRuntimes, builtInRuntime(), forever).catch(unlessThere));
+  await until(() => kube.create(names.clusterServingRuntimes, builtInRuntime(group), forever).catch(unlessThere));
 }
 
 function unlessThere(error: unknown) {
@@ -140,6 +149,7 @@ export async function startController(world: World, kubeconfig = world.kubeconfi
   const { config } = parseConfig({ KUBECONFIG: kubeconfig, POD_UID: identity, POD_NAMESPACE: world.system }, [
     '--host=127.0.0.1',
     `--namespaces=${world.namespace}`,
+    `--api-group=${world.names.group}`,
     ...flags,
   ]);
   if (config === undefined) throw new Error('the flags are wrong');
@@ -154,16 +164,16 @@ export async function startController(world: World, kubeconfig = world.kubeconfi
   return { leading: leading.promise, lines, end };
 }
 
-export async function applyService({ kube, namespace }: World, name: string, predictor: object = { onnx: {} }) {
+export async function applyService({ names, kube, namespace }: World, name: string, predictor: object = { onnx: {} }) {
   const metadata = { name, namespace };
-  const object = { apiVersion: 'serving.kserve.io/v1beta1', kind: 'InferenceService', metadata, spec: { predictor } };
+  const object = { apiVersion: `${names.group}/v1beta1`, kind: 'InferenceService', metadata, spec: { predictor } };
   return await kube.create(names.inferenceServices, object, forever);
 }
 
-export async function applyModel({ kube, namespace }: World, name: string, inferenceService: string) {
+export async function applyModel({ names, kube, namespace }: World, name: string, inferenceService: string) {
   const model = { storageUri: `s3://bucket/${name}`, framework: 'onnx', memory: '1Mi' };
   const metadata = { name, namespace };
-  const object = { apiVersion: 'serving.kserve.io/v1alpha1', kind: 'TrainedModel', metadata };
+  const object = { apiVersion: `${names.group}/v1alpha1`, kind: 'TrainedModel', metadata };
   return await kube.create(names.trainedModels, { ...object, spec: { inferenceService, model } }, forever);
 }
 
@@ -183,11 +193,10 @@ export async function conditionOf({ kube, namespace }: World, resource: Resource
 
 /** The pod of a service's Deployment; where nobody makes one it is made as the Deployment controller would. */
 export async function podOf(world: World, service: string): Promise<KubeObject> {
-  const { kube, namespace } = world;
-  const name = `${service}-predictor`;
-  const deployment = await until(() => kube.get(resources.deployments, namespace, name, forever));
+  const { names, kube, namespace } = world;
+  const deployment = await until(() => kube.get(resources.deployments, namespace, names.predictor(service), forever));
   if (real === undefined) return await playDeploymentController(world, deployment);
-  const labelSelector = `serving.kserve.io/inferenceservice=${service}`;
+  const labelSelector = `${names.labels.service}=${service}`;
   const pod = await until(
     async () => (await kube.list(resources.pods, { namespace, labelSelector }, forever)).items[0],
   );
@@ -219,7 +228,11 @@ export function ownedBy({ apiVersion, kind, metadata: { name, uid } }: KubeObjec
 }
 
 /** Plays the kubelet: the pod has been Ready for a while. Where nobody draws the conclusion for the Deployment, that too. */
-export async function makeReady({ kube, namespace }: World, service: string, { metadata: { name } }: KubeObject) {
+export async function makeReady(
+  { names, kube, namespace }: World,
+  service: string,
+  { metadata: { name } }: KubeObject,
+) {
   const lastTransitionTime = new Date(Date.now() - 60_000).toISOString().replace(/\.\d+Z/, 'Z');
   const conditions = ['Ready', 'ContainersReady'].map((type) => ({ type, status: 'True', lastTransitionTime }));
   const patch = (resource: Resource, target: string, status: object) =>
@@ -227,7 +240,7 @@ export async function makeReady({ kube, namespace }: World, service: string, { m
   await patch(resources.pods, name, { phase: 'Running', conditions });
   if (real !== undefined) return;
   const available = [{ type: 'Available', status: 'True' }];
-  await patch(resources.deployments, `${service}-predictor`, { availableReplicas: 1, conditions: available });
+  await patch(resources.deployments, names.predictor(service), { availableReplicas: 1, conditions: available });
 }
 
 /** A token as the kubelet projects it; for the audience '' one of the API server. */

@@ -23,6 +23,12 @@ describe('parseConfig', () => {
     });
   });
 
+  it("serves KServe's group or the one beside it, and no other", () => {
+    expect(parseConfig({}, []).config?.apiGroup).toBe('serving.kserve.io');
+    expect(parseConfig({}, ['--api-group=serving.roundhouse.dev']).config?.apiGroup).toBe('serving.roundhouse.dev');
+    expect(parseConfig({}, ['--api-group=serving.example.com']).problems.join()).toMatch(/^--api-group: .*roundhouse/);
+  });
+
   it('names every problem at once', () => {
     const { problems } = parseConfig({}, [
       '--api-port=x',

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type ApiGroup, apiGroups, kserveGroup } from '@roundhouse/crds';
 import { z } from 'zod';
 import type { Installation } from './cluster.ts';
 
@@ -28,6 +29,10 @@ const schema = z.object({
     .describe(
       'hosts that lead to the routers already, separated by ",": the Ingress or HTTPRoute of the settings leaves them out',
     ),
+  'api-group': z
+    .enum(apiGroups)
+    .default(kserveGroup)
+    .describe('group of the kinds that are served; serving.roundhouse.dev where KServe stays installed'),
   namespaces: z.string().default('').describe('namespaces whose objects are served, separated by ","; empty: all'),
   'log-level': z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
@@ -44,6 +49,8 @@ export type Config = {
   readonly domain: string;
   readonly fileRoots: readonly string[];
   readonly installation: Installation;
+  /** Of the kinds that are served; all names follow it. */
+  readonly apiGroup: ApiGroup;
   /** Whose objects are served; empty: all. */
   readonly namespaces: readonly string[];
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -79,6 +86,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
       agentImage: flags['agent-image'],
       exposedHosts: listed(flags['exposed-hosts']),
     },
+    apiGroup: flags['api-group'],
     namespaces: listed(flags.namespaces),
     logLevel: flags['log-level'],
     kubeconfig: env.KUBECONFIG === '' ? undefined : env.KUBECONFIG,

@@ -83,7 +83,7 @@ export function createEngine(deps: EngineDeps) {
   const pods = new Map<string, Map<string, Stored>>();
   const podsOf = (key: string) => pods.get(key)?.values() ?? [];
   const touch = (key: string) => shardQueue.add(key, shardDelayMs);
-  const shards = createShardWriter({ ...deps, fleet, touch, onFull: (key) => wake(key) });
+  const shards = createShardWriter({ ...deps, fleet, touch, onStanding: wake });
   const settings = createSettings(deps);
   const exposure = createExposure({ ...deps, settings, fleet, onMissing: () => refreshAll() });
   const exposures = queue('exposure', async (key, signal) => {
@@ -92,8 +92,10 @@ export function createEngine(deps: EngineDeps) {
   });
   const claim = createClaims({ ...deps, fleet });
   const writeStatus = createStatusWriter({ ...deps, fleet });
-  const told = { homeless: shards.homeless, missingWayIn: exposure.missing };
-  const services = createServices({ ...deps, ...told, fleet, settings, wake, podsOf });
+  const services = createServices({
+    ...{ ...deps, fleet, settings, shards, wake, podsOf },
+    missingWayIn: exposure.missing,
+  });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {

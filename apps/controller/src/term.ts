@@ -1,6 +1,6 @@
 import { type Clock, messageOf, type Random } from '@roundhouse/base';
 import { createRouteBoard, type RouterSession, serveControl } from '@roundhouse/control-protocol';
-import { namesFor, type ResourceName } from '@roundhouse/crds';
+import { type Names, namesFor, type ResourceName } from '@roundhouse/crds';
 import {
   createEventRecorder,
   createInformer,
@@ -42,7 +42,7 @@ const renewalMs = 60 * 60 * 1000;
 /** One term as leader: watches, the control stream and the engine between them, until `signal` aborts. */
 export async function lead(deps: TermDeps, config: Config, epoch: number, signal: AbortSignal): Promise<void> {
   const { kube, clock, log } = deps;
-  const names = namesFor();
+  const names = namesFor(config.apiGroup);
   const cluster: Cluster = kube;
   const certificates = await openCertificates({ cluster, clock, installation: config.installation }, signal);
   const authorities = queueFor(deps, signal)('authorities', (namespace, at) => certificates.publish(namespace, at));
@@ -112,7 +112,7 @@ type EngineParts = Pick<EngineDeps, 'cluster' | 'record' | 'board' | 'onNamespac
 async function openEngine(
   deps: TermDeps,
   { domain, fileRoots, installation, namespaces }: Config,
-  names: ReturnType<typeof namesFor>,
+  names: Names,
   signal: AbortSignal,
   parts: EngineParts,
 ) {

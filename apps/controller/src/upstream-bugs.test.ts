@@ -337,7 +337,7 @@ const bugs: Readonly<Record<string, readonly [string, () => void | Promise<void>
     'a target for memory above 100 % of the request is refused',
     () => {
       const predictor = { onnx: {}, maxReplicas: 4, scaleMetric: 'memory', scaleTarget: 150 };
-      const spec = hpaSpecFor(predictor, autoscalingFor(predictor, {}), 'shared-predictor');
+      const spec = hpaSpecFor(predictor, autoscalingFor(names, predictor, {}), 'shared-predictor');
 
       expect(planFor(predictor).kind).toBe('apply');
       expect(spec).toMatchObject({

@@ -15,6 +15,11 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{- end }}
 
+{{/* The group of our kinds. */}}
+{{- define "roundhouse.apiGroup" -}}
+{{ if (.Values.beside).kserve }}serving.roundhouse.dev{{ else }}serving.kserve.io{{ end }}
+{{- end }}
+
 {{/* Who we are, for logs, Leases and the control stream. */}}
 {{- define "roundhouse.podIdentity" -}}
 - name: POD_NAME
@@ -91,7 +96,8 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* Rules of the generated list: (list $ "served") */}}
+{{/* Rules of the generated list, for the group of our kinds: (list $ "served") */}}
 {{- define "roundhouse.rules" -}}
-{{- index ((index . 0).Files.Get "files/rbac.yaml" | fromYaml) (index . 1) | toYaml }}
+{{- $rules := (index . 0).Files.Get "files/rbac.yaml" | replace "serving.kserve.io" (include "roundhouse.apiGroup" (index . 0)) }}
+{{- index (fromYaml $rules) (index . 1) | toYaml }}
 {{- end }}

@@ -12,7 +12,18 @@ export {
   type Predictor,
 } from './inference-service/schema.ts';
 export { encodeModel, encodeModels, type ModelEntry, parseModels } from './models-json.ts';
-export { annotations, kserveGroup, type Names, namesFor, predictPath, type ResourceName, shardsMax } from './names.ts';
+export {
+  type ApiGroup,
+  annotations,
+  apiGroups,
+  besideGroup,
+  kserveGroup,
+  type Names,
+  namesFor,
+  predictPath,
+  type ResourceName,
+  shardsMax,
+} from './names.ts';
 export { bytesOf, formatQuantity, parseQuantity, type Quantity, unitsOf } from './quantity.ts';
 export { builtInRuntime, builtInRuntimeName } from './serving-runtime/defaults.ts';
 export {

@@ -1,5 +1,10 @@
 /** The group whose kinds Roundhouse serves unless KServe itself stays installed beside it. */
-export const kserveGroup = 'serving.kserve.io';
+export const kserveGroup = 'serving.kserve.io' as const;
+/** The group of the same kinds where KServe stays: its controllers and webhooks see nothing of them. */
+export const besideGroup = 'serving.roundhouse.dev' as const;
+
+export const apiGroups = [kserveGroup, besideGroup] as const;
+export type ApiGroup = (typeof apiGroups)[number];
 
 /** A resource by its group, version, plural and kind, as URLs and objects name it. */
 export type ResourceName = {
@@ -18,11 +23,14 @@ export type Names = ReturnType<typeof namesFor>;
 /** At most this many ConfigMaps carry the models of one InferenceService: the pod template lists them all as optional. */
 export const shardsMax = 16;
 
-export function namesFor(group: string = kserveGroup) {
+export function namesFor(group: ApiGroup = kserveGroup) {
   const upstream = group === kserveGroup;
   const own = (text: string) => (upstream ? text : `${group}/${text}`);
-  const child = (text: string) => (upstream ? text : `rh-${text}`);
   const shortName = (text: string) => (upstream ? text : `rh${text}`);
+  // KServe's predictors end in "-predictor" and their app begins with "isvc.", so these are none of any service of its. They are as
+  // long, so that the same names of services will do.
+  const predictor = (service: string) => (upstream ? `${service}-predictor` : `${service}-rh-server`);
+  const configMap = (text: string) => (upstream ? text : `rh-${text}`);
   return {
     group,
     inferenceServices: { group, version: 'v1beta1', resource: 'inferenceservices', kind: 'InferenceService' },
@@ -44,10 +52,26 @@ export function namesFor(group: string = kserveGroup) {
       /** On a TrainedModel: the parent whose memory it has been given. */
       allocated: `${group}/trainedmodel-allocated`,
     },
+    /** KServe's annotations of a service, its predictor or a runtime. */
+    annotations: {
+      stop: `${group}/stop`,
+      autoscalerClass: `${group}/autoscalerClass`,
+      accelerator: `${group}/gke-accelerator`,
+      scraping: `${group}/enable-prometheus-scraping`,
+      frozen: `${group}/disable-auto-update`,
+      storageSecret: `${group}/storageSecretName`,
+      serverType: `${group}/server-type`,
+    },
+    /** Whether a label means something to somebody else's controllers or webhooks: it is not handed on to children. */
+    isForeignLabel: (key: string) => !upstream && key.startsWith(`${kserveGroup}/`),
     finalizer: own('trainedmodel.finalizer'),
-    predictor: (service: string) => child(`${service}-predictor`),
-    app: (service: string) => `isvc.${child(`${service}-predictor`)}`,
-    modelConfig: (service: string, shard: number) => child(`modelconfig-${service}-${shard}`),
+    predictor,
+    app: (service: string) => (upstream ? `isvc.${predictor(service)}` : predictor(service)),
+    modelConfig: (service: string, shard: number) => configMap(`modelconfig-${service}-${shard}`),
+    /** The ConfigMap of settings for all services, beside the controller. */
+    settings: configMap('inferenceservice-config'),
+    /** Hosts of services, where the settings have no template. */
+    domainTemplate: `${upstream ? '' : 'rh-'}{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}`,
   } as const;
 }
 

@@ -1,8 +1,13 @@
 import { CodedError } from '@roundhouse/base';
-import type { ClusterClient, Table } from '../cluster-client.ts';
+import { type ApiGroup, namesFor } from '@roundhouse/crds';
+import { type ClusterClient, collectionPath, type Table } from '../cluster-client.ts';
 import type { Output } from '../config.ts';
 
-export type GetDeps = { readonly client: ClusterClient; readonly print: (text: string) => void };
+export type GetDeps = {
+  readonly client: ClusterClient;
+  readonly print: (text: string) => void;
+  readonly apiGroup: ApiGroup;
+};
 export type GetRequest = {
   readonly what: string;
   readonly name: string | undefined;
@@ -10,26 +15,36 @@ export type GetRequest = {
   readonly output: Output;
 };
 
-const serving = '/apis/serving.kserve.io';
-
 /** The words people use, and the collections they mean. */
-const collections: Readonly<Record<string, { readonly path: string; readonly namespaced: boolean }>> = {
-  services: { path: `${serving}/v1beta1/inferenceservices`, namespaced: true },
-  isvc: { path: `${serving}/v1beta1/inferenceservices`, namespaced: true },
-  inferenceservices: { path: `${serving}/v1beta1/inferenceservices`, namespaced: true },
-  models: { path: `${serving}/v1alpha1/trainedmodels`, namespaced: true },
-  tm: { path: `${serving}/v1alpha1/trainedmodels`, namespaced: true },
-  trainedmodels: { path: `${serving}/v1alpha1/trainedmodels`, namespaced: true },
-  runtimes: { path: `${serving}/v1alpha1/clusterservingruntimes`, namespaced: false },
-  clusterservingruntimes: { path: `${serving}/v1alpha1/clusterservingruntimes`, namespaced: false },
-  servingruntimes: { path: `${serving}/v1alpha1/servingruntimes`, namespaced: true },
-  pods: { path: '/api/v1/pods', namespaced: true },
-  events: { path: '/api/v1/events', namespaced: true },
-  configmaps: { path: '/api/v1/configmaps', namespaced: true },
-  deployments: { path: '/apis/apps/v1/deployments', namespaced: true },
-};
+function collectionsOf(apiGroup: ApiGroup): Readonly<Record<string, Collection>> {
+  const names = namesFor(apiGroup);
+  const services = { path: collectionPath(names.inferenceServices), namespaced: true };
+  const models = { path: collectionPath(names.trainedModels), namespaced: true };
+  const runtimes = { path: collectionPath(names.clusterServingRuntimes), namespaced: false };
+  return {
+    services,
+    isvc: services,
+    inferenceservices: services,
+    models,
+    tm: models,
+    trainedmodels: models,
+    runtimes,
+    clusterservingruntimes: runtimes,
+    servingruntimes: { path: collectionPath(names.servingRuntimes), namespaced: true },
+    pods: { path: '/api/v1/pods', namespaced: true },
+    events: { path: '/api/v1/events', namespaced: true },
+    configmaps: { path: '/api/v1/configmaps', namespaced: true },
+    deployments: { path: '/apis/apps/v1/deployments', namespaced: true },
+  };
+}
 
-export async function get({ client, print }: GetDeps, { what, name, namespace, output }: GetRequest): Promise<number> {
+type Collection = { readonly path: string; readonly namespaced: boolean };
+
+export async function get(
+  { client, print, apiGroup }: GetDeps,
+  { what, name, namespace, output }: GetRequest,
+): Promise<number> {
+  const collections = collectionsOf(apiGroup);
   const collection = collections[what.toLowerCase()];
   if (collection === undefined) {
     const words = Object.keys(collections).join(', ');
@@ -50,11 +65,7 @@ export async function get({ client, print }: GetDeps, { what, name, namespace, o
   return 0;
 }
 
-function pathOf(
-  { path, namespaced }: { readonly path: string; readonly namespaced: boolean },
-  namespace: string | undefined,
-  name: string | undefined,
-) {
+function pathOf({ path, namespaced }: Collection, namespace: string | undefined, name: string | undefined) {
   const cut = path.lastIndexOf('/');
   const within =
     namespaced && namespace !== undefined

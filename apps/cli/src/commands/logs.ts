@@ -1,7 +1,12 @@
 import { CodedError } from '@roundhouse/base';
-import type { ClusterClient, ClusterObject } from '../cluster-client.ts';
+import { type ApiGroup, namesFor } from '@roundhouse/crds';
+import { type ClusterClient, type ClusterObject, collectionPath } from '../cluster-client.ts';
 
-export type LogsDeps = { readonly client: ClusterClient; readonly print: (text: string) => void };
+export type LogsDeps = {
+  readonly client: ClusterClient;
+  readonly print: (text: string) => void;
+  readonly apiGroup: ApiGroup;
+};
 
 export type LogsRequest = {
   readonly target: string;
@@ -12,7 +17,8 @@ export type LogsRequest = {
 };
 
 /** A pod's log; for a model, what the agents of its service wrote about it. */
-export async function logs({ client, print }: LogsDeps, wanted: LogsRequest, signal: AbortSignal): Promise<number> {
+export async function logs(deps: LogsDeps, wanted: LogsRequest, signal: AbortSignal): Promise<number> {
+  const { client, print } = deps;
   const { target, namespace, container = 'agent', follow, tail } = wanted;
   const pods = await client.list(`/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`);
   const exact = pods.find(({ metadata }) => metadata.name === target);
@@ -20,7 +26,7 @@ export async function logs({ client, print }: LogsDeps, wanted: LogsRequest, sig
     for await (const line of client.lines(logPath(exact, container, follow, tail), signal)) print(line);
     return 0;
   }
-  const ofService = await podsOfModel(client, namespace, target, pods);
+  const ofService = await podsOfModel(deps, namespace, target, pods);
   await Promise.all(
     ofService.map(async (pod) => {
       // Everything is read, since the last lines of a log shared by thousands of models are rarely about this one.
@@ -33,15 +39,19 @@ export async function logs({ client, print }: LogsDeps, wanted: LogsRequest, sig
   return 0;
 }
 
-async function podsOfModel(client: ClusterClient, namespace: string, model: string, pods: readonly ClusterObject[]) {
-  const models = await client.list(
-    `/apis/serving.kserve.io/v1alpha1/namespaces/${encodeURIComponent(namespace)}/trainedmodels`,
-  );
+async function podsOfModel(
+  { client, apiGroup }: LogsDeps,
+  namespace: string,
+  model: string,
+  pods: readonly ClusterObject[],
+) {
+  const { trainedModels, labels } = namesFor(apiGroup);
+  const models = await client.list(collectionPath(trainedModels, namespace));
   const found = models.find(({ metadata }) => metadata.name === model);
   if (found === undefined)
     throw new CodedError('cli/not-found', `there is no model and no pod "${model}" in namespace ${namespace}`);
   const service = (found.spec as { readonly inferenceService: string }).inferenceService;
-  const own = pods.filter(({ metadata }) => metadata.labels?.['serving.kserve.io/inferenceservice'] === service);
+  const own = pods.filter(({ metadata }) => metadata.labels?.[labels.service] === service);
   if (own.length === 0) throw new CodedError('cli/not-found', `service "${service}" of model "${model}" has no pods`);
   return own;
 }

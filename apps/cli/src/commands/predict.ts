@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { CodedError } from '@roundhouse/base';
-import type { ClusterClient } from '../cluster-client.ts';
+import { type ApiGroup, namesFor } from '@roundhouse/crds';
+import { type ClusterClient, collectionPath } from '../cluster-client.ts';
 import type { Output } from '../config.ts';
 import { predict as send } from '../prediction.ts';
 import { exampleRequest } from '../up/examples.ts';
@@ -9,6 +10,7 @@ export type PredictDeps = {
   readonly client: ClusterClient;
   readonly print: (text: string) => void;
   readonly routerUrl: string;
+  readonly apiGroup: ApiGroup;
   readonly examplesDirectory: string;
   readonly standardInput: () => string;
 };
@@ -23,8 +25,8 @@ export type PredictRequest = {
 
 export async function predict(deps: PredictDeps, wanted: PredictRequest, signal: AbortSignal): Promise<number> {
   const { model, namespace, protocol, output } = wanted;
-  const path = `/apis/serving.kserve.io/v1alpha1/namespaces/${encodeURIComponent(namespace)}/trainedmodels/${encodeURIComponent(model)}`;
-  const { status } = await deps.client.get(path);
+  const models = collectionPath(namesFor(deps.apiGroup).trainedModels, namespace);
+  const { status } = await deps.client.get(`${models}/${encodeURIComponent(model)}`);
   const { url } = (status ?? {}) as { readonly url?: string };
   if (url === undefined) {
     throw new CodedError('cli/no-url', `model "${model}" has no URL yet; "roundhouse status" says why`);

@@ -1,4 +1,5 @@
-import type { ClusterClient, ClusterObject } from '../cluster-client.ts';
+import { type ApiGroup, namesFor } from '@roundhouse/crds';
+import { type ClusterClient, type ClusterObject, collectionPath } from '../cluster-client.ts';
 import type { Output } from '../config.ts';
 import { renderColumns } from './get.ts';
 
@@ -6,6 +7,7 @@ export type StatusDeps = {
   readonly client: ClusterClient;
   readonly print: (text: string) => void;
   readonly routerUrl: string;
+  readonly apiGroup: ApiGroup;
 };
 
 export type ModelStatus = {
@@ -41,12 +43,13 @@ type TrainedModelStatus = {
 
 /** Prints services and models; the exit status is 1 while one of them is not ready. */
 export async function status(
-  { client, print, routerUrl }: StatusDeps,
+  { client, print, routerUrl, apiGroup }: StatusDeps,
   { output }: { readonly output: Output },
 ): Promise<number> {
+  const { inferenceServices, trainedModels } = namesFor(apiGroup);
   const [services, models] = await Promise.all([
-    client.list('/apis/serving.kserve.io/v1beta1/inferenceservices'),
-    client.list('/apis/serving.kserve.io/v1alpha1/trainedmodels'),
+    client.list(collectionPath(inferenceServices)),
+    client.list(collectionPath(trainedModels)),
   ]);
   const summary = {
     router: routerUrl,

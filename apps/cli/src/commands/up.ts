@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, CodedError, messageOf, type Random } from '@roundhouse/base';
+import { type ApiGroup, customResourceDefinitions, kserveGroup, type Names, namesFor } from '@roundhouse/crds';
 import { type Images, type KubeObject, type LocalCluster, startLocalCluster } from '@roundhouse/local-cluster';
 import type { Log } from '@roundhouse/telemetry';
 import { parse } from 'yaml';
@@ -37,6 +38,7 @@ export type UpRequest = {
   readonly examples: boolean;
   readonly fileRoots: readonly string[];
   readonly images: string | undefined;
+  readonly apiGroup: ApiGroup;
 };
 
 /** Hosts of services end in this; requests name it in their `Host` header, so it need not resolve. */
@@ -45,6 +47,7 @@ const domain = 'example.com';
 /** Starts everything, shows what to do next, and runs until `signal` aborts. */
 export async function up(deps: UpDeps, wanted: UpRequest, signal: AbortSignal): Promise<number> {
   const { clock, random, log, screen } = deps;
+  const names = namesFor(wanted.apiGroup);
   const say = (line: string) => screen.write(`${line}\n`);
   openDataDirectory(wanted.dataDirectory);
   const port = await claimPort(wanted.port, lastRouterPort(wanted.dataDirectory));
@@ -55,15 +58,15 @@ export async function up(deps: UpDeps, wanted: UpRequest, signal: AbortSignal): 
   const cluster = await startLocalCluster({ dataDirectory: wanted.dataDirectory, images, clock, random, log });
   const routerUrl = `http://127.0.0.1:${port}`;
   try {
-    writeState(wanted.dataDirectory, { pid: deps.pid, routerUrl });
-    install(deps, cluster, images, wanted, port);
+    writeState(wanted.dataDirectory, { pid: deps.pid, routerUrl, apiGroup: wanted.apiGroup });
+    install(deps, cluster, images, wanted, { names, port });
     say(`Kubernetes API at ${cluster.url}, predictions at ${routerUrl}`);
-    await untilAnswering(deps, cluster, routerUrl, signal);
+    await untilAnswering(deps, cluster, names, routerUrl, signal);
     say('');
-    say(welcome(welcomeFacts(deps, cluster, wanted, routerUrl)));
+    say(welcome(welcomeFacts(deps, cluster, wanted, { names, routerUrl })));
     say('');
     say('Roundhouse is up');
-    await showLife({ clock, screen, api: cluster.api, totals: () => requestTotals(cluster) }, signal);
+    await showLife({ clock, screen, api: cluster.api, names, totals: () => requestTotals(cluster) }, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -87,18 +90,29 @@ function openDataDirectory(directory: string): void {
 }
 
 /** Everything of Roundhouse, and the examples at the first start. */
-function install(deps: UpDeps, { api }: LocalCluster, images: Images, wanted: UpRequest, port: number): void {
+function install(
+  deps: UpDeps,
+  { api }: LocalCluster,
+  images: Images,
+  wanted: UpRequest,
+  { names, port }: { readonly names: Names; readonly port: number },
+): void {
   const examples = join(deps.checkout, 'examples');
-  const deploy = join(deps.checkout, 'deploy');
-  applyObjects(api, manifestsIn(join(deploy, 'crds'), 'apiextensions.k8s.io', 'customresourcedefinitions'));
-  const runtimes = manifestsIn(join(deploy, 'runtimes'), 'serving.kserve.io', 'clusterservingruntimes');
+  applyObjects(
+    api,
+    customResourceDefinitions(names).map((object) => ({ resource: definitions, object })),
+  );
+  const runtimes = runtimesIn(join(deps.checkout, 'deploy/runtimes'), names);
   // One whose image is not to be had would be chosen for a service and never start.
   applyObjects(
     api,
     runtimes.filter(({ object }) => imagesOf(object).every((image) => image in images)),
   );
-  applyObjects(api, systemObjects({ routerPort: port, fileRoots: [deps.checkout, ...wanted.fileRoots], domain }));
-  if (wanted.examples) applyExamples(api, examples, systemNamespace);
+  applyObjects(
+    api,
+    systemObjects({ apiGroup: names.group, routerPort: port, fileRoots: [deps.checkout, ...wanted.fileRoots], domain }),
+  );
+  if (wanted.examples) applyExamples(api, names, examples, systemNamespace);
 }
 
 function imagesOf({ spec }: KubeObject): readonly string[] {
@@ -106,30 +120,33 @@ function imagesOf({ spec }: KubeObject): readonly string[] {
   return containers.map(({ image = '' }) => image);
 }
 
-function manifestsIn(directory: string, group: string, plural: string): SystemObject[] {
-  const resource = { group, resource: plural };
+const definitions = { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' };
+
+function runtimesIn(directory: string, { group, clusterServingRuntimes }: Names): SystemObject[] {
+  const read = (name: string) => readFileSync(join(directory, name), 'utf8').replaceAll(kserveGroup, group);
   return readdirSync(directory)
     .filter((name) => name.endsWith('.yaml'))
     .sort()
-    .map((name) => ({ resource, object: parse(readFileSync(join(directory, name), 'utf8')) as KubeObject }));
+    .map((name) => ({ resource: clusterServingRuntimes, object: parse(read(name)) as KubeObject }));
 }
 
 /** Resolves once every example model that is there has answered its example request through the router. */
 async function untilAnswering(
   { clock, checkout, screen }: UpDeps,
   { api }: LocalCluster,
+  names: Names,
   routerUrl: string,
   signal: AbortSignal,
 ): Promise<void> {
   const isExample = ({ namespace, name }: ModelStatus) =>
     namespace === 'default' && existsSync(join(checkout, 'examples', 'expected', `${name}.json`));
-  const names = modelsOf(api)
+  const wanted = modelsOf(api, names)
     .filter(isExample)
     .map(({ namespace, name }) => `${namespace}/${name}`);
-  if (names.length === 0) return;
+  if (wanted.length === 0) return;
   const progress = (ready: number, total: number) => screen.write(`Example models: ${ready} of ${total} ready\n`);
-  await untilReady({ api, clock }, names, progress, signal);
-  for (const model of modelsOf(api).filter(isExample)) {
+  await untilReady({ api, clock, names }, wanted, progress, signal);
+  for (const model of modelsOf(api, names).filter(isExample)) {
     const body = exampleRequest(join(checkout, 'examples'), model.name)?.v2;
     const target = { routerUrl, host: new URL(model.url).host, model: model.name, protocol: 'v2' as const };
     const answer = await answered(clock, () => predict(target, body, signal), signal);
@@ -161,8 +178,13 @@ async function answered<T>(clock: Clock, ask: () => Promise<T>, signal: AbortSig
   }
 }
 
-function welcomeFacts({ checkout }: UpDeps, cluster: LocalCluster, wanted: UpRequest, routerUrl: string) {
-  const models = modelsOf(cluster.api);
+function welcomeFacts(
+  { checkout }: UpDeps,
+  cluster: LocalCluster,
+  wanted: UpRequest,
+  { names, routerUrl }: { readonly names: Names; readonly routerUrl: string },
+) {
+  const models = modelsOf(cluster.api, names);
   const examples = models.flatMap((model) => {
     const request = exampleRequest(join(checkout, 'examples'), model.name);
     if (request === undefined || !model.ready) return [];
@@ -171,5 +193,5 @@ function welcomeFacts({ checkout }: UpDeps, cluster: LocalCluster, wanted: UpReq
   // The shortest request is the one that people like to read.
   const sizeOf = ({ request }: { readonly request: unknown }) => JSON.stringify(request).length;
   const [example] = examples.sort((a, b) => sizeOf(a) - sizeOf(b));
-  return { kubeconfigPath: cluster.kubeconfigPath, routerUrl, example, dataDirectory: wanted.dataDirectory };
+  return { names, kubeconfigPath: cluster.kubeconfigPath, routerUrl, example, dataDirectory: wanted.dataDirectory };
 }

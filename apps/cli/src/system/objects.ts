@@ -1,9 +1,12 @@
+import type { ApiGroup } from '@roundhouse/crds';
 import type { KubeObject, Resource } from '@roundhouse/local-cluster';
 import { images, ports, systemNamespace } from './names.ts';
 
 export type SystemObject = { readonly resource: Resource; readonly object: KubeObject };
 
 export type SystemOptions = {
+  /** Of the kinds that are served. */
+  readonly apiGroup: ApiGroup;
   /** The router's port on 127.0.0.1. */
   readonly routerPort: number;
   /** Directories that `file://` artifacts may come from. */
@@ -52,12 +55,13 @@ function controllerApiService(): SystemObject {
   };
 }
 
-function controllerDeployment({ fileRoots, domain }: SystemOptions): SystemObject {
+function controllerDeployment({ apiGroup, fileRoots, domain }: SystemOptions): SystemObject {
   const args = [
     `--control-port=${ports.control}`,
     `--health-port=${ports.controllerHealth}`,
     `--metrics-port=${ports.controllerMetrics}`,
     `--api-port=${ports.controllerApi}`,
+    `--api-group=${apiGroup}`,
     `--domain=${domain}`,
     `--file-roots=${fileRoots.join(':')}`,
   ];

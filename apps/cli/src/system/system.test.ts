@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
+import { kserveGroup } from '@roundhouse/crds';
 import { startLocalCluster } from '@roundhouse/local-cluster';
 import { silentLog } from '@roundhouse/telemetry';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import { localImages, withLocalPorts } from './images.ts';
 import { images } from './names.ts';
 import { systemObjects } from './objects.ts';
 
-const options = { routerPort: 8080, fileRoots: ['/models'], domain: 'example.com' };
+const options = { apiGroup: kserveGroup, routerPort: 8080, fileRoots: ['/models'], domain: 'example.com' };
 
 describe('what Roundhouse itself consists of', () => {
   it('is applied once, and again only where it changed', async () => {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { kserveGroup, type Names } from '@roundhouse/crds';
 import type { Api, KubeObject, Resource } from '@roundhouse/local-cluster';
 import { parseAllDocuments } from 'yaml';
 
@@ -9,14 +10,15 @@ export type Example = { readonly model: string; readonly request: { readonly v1:
 const marker: Resource = { group: '', resource: 'configmaps' };
 const markerName = 'roundhouse-examples';
 
-/** The manifests of `examples/manifests`, with the place of this checkout filled in. */
-export function exampleObjects(examplesDirectory: string): KubeObject[] {
+/** The manifests of `examples/manifests` for a group, with the place of this checkout filled in. */
+export function exampleObjects(examplesDirectory: string, { group }: Names): KubeObject[] {
   const manifests = join(examplesDirectory, 'manifests');
   return readdirSync(manifests)
     .filter((name) => name.endsWith('.yaml'))
     .sort()
     .flatMap((name) => {
-      const text = readFileSync(join(manifests, name), 'utf8').replaceAll(/\$\{EXAMPLES\}/g, examplesDirectory);
+      const written = readFileSync(join(manifests, name), 'utf8');
+      const text = written.replaceAll(/\$\{EXAMPLES\}/g, examplesDirectory).replaceAll(kserveGroup, group);
       return parseAllDocuments(text).map((document): KubeObject => document.toJS());
     });
 }
@@ -24,11 +26,11 @@ export function exampleObjects(examplesDirectory: string): KubeObject[] {
 /**
  * Applies the examples the first time only, so that an example that somebody deleted stays deleted. Returns whether it did.
  */
-export function applyExamples(api: Api, examplesDirectory: string, namespace: string): boolean {
+export function applyExamples(api: Api, names: Names, examplesDirectory: string, namespace: string): boolean {
   if (api.get(marker, namespace, markerName) !== undefined) return false;
-  for (const object of exampleObjects(examplesDirectory)) {
+  for (const object of exampleObjects(examplesDirectory, names)) {
     const named = { ...object, metadata: { namespace: 'default', ...object.metadata } };
-    const resource = resourceOf(object.kind);
+    const resource = resourceOf(names, object.kind);
     if (api.get(resource, named.metadata.namespace, named.metadata.name) === undefined) api.create(resource, named);
   }
   const data = { note: 'The example models were applied once; delete this ConfigMap to have them applied again.' };
@@ -36,12 +38,12 @@ export function applyExamples(api: Api, examplesDirectory: string, namespace: st
   return true;
 }
 
-function resourceOf(kind: string): Resource {
+function resourceOf({ inferenceServices, trainedModels }: Names, kind: string): Resource {
   switch (kind) {
-    case 'InferenceService':
-      return { group: 'serving.kserve.io', resource: 'inferenceservices' };
-    case 'TrainedModel':
-      return { group: 'serving.kserve.io', resource: 'trainedmodels' };
+    case inferenceServices.kind:
+      return inferenceServices;
+    case trainedModels.kind:
+      return trainedModels;
     default:
       throw new Error(`examples have no place for a ${kind}`);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '@roundhouse/base';
+import type { Names } from '@roundhouse/crds';
 import type { Api, LocalCluster } from '@roundhouse/local-cluster';
 import { request } from 'undici';
 import type { ModelStatus } from '../commands/status.ts';
@@ -13,6 +14,7 @@ export type LifeDeps = {
   readonly clock: Clock;
   readonly screen: Screen;
   readonly api: Api;
+  readonly names: Names;
   readonly totals: () => Promise<Totals | undefined>;
 };
 
@@ -22,9 +24,10 @@ const redrawMs = 1_000;
 /** Shows models and requests until `signal` aborts: a block that redraws itself on a terminal, else a line per change. */
 export async function showLife(deps: LifeDeps, signal: AbortSignal): Promise<void> {
   if (deps.screen.isTerminal) return drawLife(deps, signal);
-  let shown: readonly ModelStatus[] = modelsOf(deps.api);
+  let shown: readonly ModelStatus[] = modelsOf(deps.api, deps.names);
   watchModels(
     deps.api,
+    deps.names,
     (models) => {
       for (const line of changeLines(shown, models)) deps.screen.write(`${line}\n`);
       shown = models;
@@ -37,13 +40,13 @@ export async function showLife(deps: LifeDeps, signal: AbortSignal): Promise<voi
   });
 }
 
-async function drawLife({ clock, screen, api, totals }: LifeDeps, signal: AbortSignal): Promise<void> {
+async function drawLife({ clock, screen, api, names, totals }: LifeDeps, signal: AbortSignal): Promise<void> {
   const draw = redrawnBlock(screen);
   let before: Totals | undefined;
   while (!signal.aborted) {
     const now = (await totals()) ?? before ?? { requests: 0, errors: 0 };
     const perSecond = before === undefined ? 0 : Math.max(0, now.requests - before.requests) / (redrawMs / 1000);
-    draw(liveBlock({ models: modelsOf(api), ...now }, perSecond, screen.columns()));
+    draw(liveBlock({ models: modelsOf(api, names), ...now }, perSecond, screen.columns()));
     before = now;
     await clock.sleep(redrawMs, signal).catch(() => {});
   }

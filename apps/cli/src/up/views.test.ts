@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
+import { namesFor } from '@roundhouse/crds';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelStatus } from '../commands/status.ts';
@@ -76,6 +77,7 @@ describe('the next steps', () => {
     const request = { v1: { instances: [[1]] }, v2: { inputs: [] } };
     const example = { model: 'iris', request, host: 'examples-default.example.com', service: 'examples' };
     const text = welcome({
+      names: namesFor(),
       kubeconfigPath: '/d/kubeconfig',
       routerUrl: 'http://127.0.0.1:1',
       example,

@@ -1,6 +1,8 @@
+import type { Names } from '@roundhouse/crds';
 import type { Example } from './examples.ts';
 
 export type WelcomeFacts = {
+  readonly names: Names;
   readonly kubeconfigPath: string;
   readonly routerUrl: string;
   /** The service's host and a model that is known to answer; undefined without examples. */
@@ -10,11 +12,11 @@ export type WelcomeFacts = {
 
 /** What a newcomer does next. Every command works when pasted into a shell in the checkout. */
 export function welcome(facts: WelcomeFacts): string {
-  const { kubeconfigPath, routerUrl, example } = facts;
+  const { names, kubeconfigPath, routerUrl, example } = facts;
   const kubectl = [
     'Look at it with kubectl:',
     `  export KUBECONFIG=${shellWord(kubeconfigPath)}`,
-    '  kubectl get tm',
+    `  kubectl get ${names.shortNames.trainedModel}`,
     '  (or without kubectl: npm run -s roundhouse -- status)',
   ];
   const predict =
@@ -31,10 +33,10 @@ export function welcome(facts: WelcomeFacts): string {
     ...kubectl,
     ...predict,
     '',
-    ...(example === undefined ? serviceOfYourOwn(service) : []),
+    ...(example === undefined ? serviceOfYourOwn(names, service) : []),
     'Add a model of your own (file://, https://, s3:// or gs://; ONNX, XGBoost or LightGBM):',
     "  kubectl apply -f - <<'EOF'",
-    '  apiVersion: serving.kserve.io/v1alpha1',
+    `  apiVersion: ${names.group}/v1alpha1`,
     '  kind: TrainedModel',
     '  metadata: { name: my-model }',
     '  spec:',
@@ -46,11 +48,11 @@ export function welcome(facts: WelcomeFacts): string {
   ].join('\n');
 }
 
-function serviceOfYourOwn(name: string): string[] {
+function serviceOfYourOwn({ group }: Names, name: string): string[] {
   return [
     'Make a service that models can share:',
     "  kubectl apply -f - <<'EOF'",
-    '  apiVersion: serving.kserve.io/v1beta1',
+    `  apiVersion: ${group}/v1beta1`,
     '  kind: InferenceService',
     `  metadata: { name: ${name} }`,
     '  spec: { predictor: { model: { modelFormat: { name: onnx }, runtime: roundhouse-model-server } } }',

@@ -23,7 +23,6 @@ export type Addresses = {
 const visibility = 'networking.kserve.io/visibility';
 const knativeVisibility = 'networking.knative.dev/visibility';
 const clusterDomain = 'svc.cluster.local';
-const domainTemplateDefault = '{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}';
 const dnsName = /^(?=.{1,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$/;
 const agentPort = 9081;
 
@@ -38,7 +37,7 @@ export function addressesFor(
   const ingressDomain = ingress.ingressDomain || domain;
   const fill = (template: string, as: string, within: string) =>
     fillTemplate(template, { fields: { Name: as, Namespace: namespace, IngressDomain: within }, labels, annotations });
-  const hostFor = (as: string, within: string) => fill(ingress.domainTemplate || domainTemplateDefault, as, within);
+  const hostFor = (as: string, within: string) => fill(ingress.domainTemplate || names.domainTemplate, as, within);
   const inside = config.service.serviceClusterIPNone === true ? `:${agentPort}` : '';
   const addressUrl = `http://${names.predictor(name)}.${namespace}.${clusterDomain}${inside}`;
   const isLocal = [visibility, knativeVisibility].some((label) => labels[label] === 'cluster-local');

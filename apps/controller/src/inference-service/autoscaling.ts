@@ -1,4 +1,4 @@
-import type { Predictor } from '@roundhouse/crds';
+import type { Names, Predictor } from '@roundhouse/crds';
 import { z } from 'zod';
 import type { ServiceConfig } from './service-config.ts';
 
@@ -12,8 +12,6 @@ export type Autoscaling = {
   /** Whether somebody else than we writes the Deployment's `replicas`. */
   readonly elsewhere: boolean;
 };
-
-const classAnnotation = 'serving.kserve.io/autoscalerClass';
 
 const target = z.looseObject({
   type: z.string().optional(),
@@ -33,8 +31,13 @@ const autoScaling = z.looseObject({ metrics: z.array(metric).optional(), behavio
 type Metric = z.infer<typeof metric>;
 
 /** KServe's choice of autoscaler; of one replica at most and at least there is nothing to scale. */
-export function autoscalingFor(predictor: Predictor, annotations: Readonly<Record<string, string>>): Autoscaling {
-  const asked = predictor.annotations?.[classAnnotation] ?? annotations[classAnnotation] ?? 'hpa';
+export function autoscalingFor(
+  names: Names,
+  predictor: Predictor,
+  annotations: Readonly<Record<string, string>>,
+): Autoscaling {
+  const { autoscalerClass } = names.annotations;
+  const asked = predictor.annotations?.[autoscalerClass] ?? annotations[autoscalerClass] ?? 'hpa';
   const named = (['keda', 'external', 'none'] as const).find((name) => name === asked) ?? 'hpa';
   const floor = named === 'hpa' ? 1 : 0;
   const minReplicas = Math.max(floor, predictor.minReplicas ?? 1);

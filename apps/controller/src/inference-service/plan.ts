@@ -67,11 +67,9 @@ export type Plan = {
   | { readonly kind: 'apply'; readonly resolution: Resolution; readonly children: readonly PredictorChild[] }
 );
 
-const stopAnnotation = 'serving.kserve.io/stop';
-
 /** What a service becomes, or why it cannot. */
 export function planInferenceService(facts: Facts): Plan {
-  const { names, service, spec, runtimes, config, storage, fileRoots, installation } = facts;
+  const { names, service, spec, config, storage, fileRoots, installation } = facts;
   const problems = inferenceServiceProblems(service.name, spec);
   const parsed = inferenceServiceSpec.safeParse(spec).data;
   if (parsed === undefined || problems.length > 0) {
@@ -80,11 +78,11 @@ export function planInferenceService(facts: Facts): Plan {
   }
   const { predictor } = parsed;
   const resolved = resolvePredictor(predictor);
-  const autoscaling = autoscalingFor(predictor, service.annotations);
+  const autoscaling = autoscalingFor(names, predictor, service.annotations);
   const unsupported = [...unsupportedIn(parsed, resolved, autoscaling), ...unreadableIn(service.annotations)];
   const { multiModel } = resolved;
-  const stopped = service.annotations[stopAnnotation] === 'true';
-  const choice = runtimeFor(predictor, resolved, runtimes, config);
+  const stopped = service.annotations[names.annotations.stop] === 'true';
+  const choice = runtimeFor(facts, predictor, resolved);
   if ('reason' in choice) return { kind: 'blocked', trouble: choice, unsupported, stopped, multiModel };
   const { runtime, protocol } = choice;
   const rendering: Rendering = {
@@ -128,10 +126,9 @@ function ownModelOf(resolved: ResolvedPredictor): Resolution['own'] {
 
 /** The runtime that models are loaded with, if there is anything to load, and any way to. */
 function runtimeFor(
+  { names, runtimes, config }: Facts,
   predictor: Predictor,
   resolved: ResolvedPredictor,
-  runtimes: readonly Runtime[],
-  config: ServiceConfig,
 ): RuntimeChoice {
   const { format, multiModel } = resolved;
   const none = (message: string): RuntimeChoice => ({ reason: 'NoSupportingRuntime', message });
@@ -147,6 +144,6 @@ function runtimeFor(
   }
   const choice = chooseRuntime(resolved, runtimes);
   const isOptedIn = isMultiModelServer(config, format.name);
-  const problem = 'runtime' in choice && !isOptedIn ? staticProblem(choice.runtime) : undefined;
+  const problem = 'runtime' in choice && !isOptedIn ? staticProblem(names, choice.runtime) : undefined;
   return problem === undefined ? choice : none(problem);
 }

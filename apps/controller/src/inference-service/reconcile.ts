@@ -47,8 +47,8 @@ export type Deps = {
   /** Used where the configuration names none. */
   readonly domain: string;
   readonly settings: Settings;
-  /** How many of the service's models are in no ConfigMap. */
-  readonly homeless: (key: string) => number;
+  /** What is wrong with the service's ConfigMaps: models that are in none, and one that is somebody else's. */
+  readonly shards: { homeless(key: string): number; foreign(key: string): string | undefined };
   /** A kind that the settings ask for and the cluster does not have. */
   readonly missingWayIn: () => string | undefined;
   readonly fileRoots: readonly string[];
@@ -141,15 +141,16 @@ export function createServices(deps: Deps) {
     const isOwn = plan.kind === 'apply' && plan.resolution.own !== undefined;
     const taken = addresses.hosts.find((host) => hosts.holderOf(host) !== key);
     return {
+      names,
       installation,
       generation,
       plan,
-      failure: memoryOf(key).failure,
+      failure: memoryOf(key).failure ?? deps.shards.foreign(key),
       deployment: deploymentView(views.deployments.get(`${namespace}/${names.predictor(name)}`)),
       addresses,
       hostTaken: taken === undefined ? undefined : { host: taken, by: hosts.holderOf(taken) ?? '' },
       unreachable: unreachableOf(key),
-      homeless: deps.homeless(key),
+      homeless: deps.shards.homeless(key),
       missingKinds: [memoryOf(key).missing, deps.missingWayIn()].filter((kind) => kind !== undefined),
       configProblems: deps.settings.current().problems,
       ownCopies: isOwn && service !== undefined ? fleet.copiesOf(service, name) : undefined,
@@ -200,7 +201,7 @@ export function createServices(deps: Deps) {
   };
 
   const isFrozen = ({ namespace, name, annotations }: Stored['metadata']) =>
-    annotations?.['serving.kserve.io/disable-auto-update'] === 'true' &&
+    annotations?.[names.annotations.frozen] === 'true' &&
     fleet.services.get(`${namespace}/${name}`)?.view?.ready === true;
 
   const removeChild = async ({ metadata }: Stored, kind: ChildKind, signal: AbortSignal) => {

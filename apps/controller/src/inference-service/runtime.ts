@@ -1,4 +1,5 @@
 import {
+  type Names,
   type Predictor,
   type ResolvedPredictor,
   type RuntimeContainer,
@@ -48,15 +49,15 @@ const staticServers: ReadonlySet<string> = new Set([
 ]);
 
 /** Why models cannot be loaded while the runtime's server runs; a runtime says by `multiModel: true` that they can. */
-export function staticProblem(runtime: Runtime): string | undefined {
-  const type = serverType(runtime);
+export function staticProblem(names: Names, runtime: Runtime): string | undefined {
+  const type = serverType(names, runtime);
   if (runtime.spec.multiModel === true || !staticServers.has(type)) return undefined;
   return `runtime "${runtime.name}" (${type}) cannot load models while it runs; a server that can says so by multiModel: true`;
 }
 
 /** What kind of server the runtime runs, by KServe's annotation or by its name. */
-export function serverType({ name, annotations }: Runtime): string {
-  return annotations['serving.kserve.io/server-type'] ?? name;
+export function serverType(names: Names, { name, annotations }: Runtime): string {
+  return annotations[names.annotations.serverType] ?? name;
 }
 
 const protocolRank = ['v1', 'v2', 'grpc-v1', 'grpc-v2'];

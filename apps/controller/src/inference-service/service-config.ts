@@ -3,9 +3,6 @@ import { parseQuantity } from '@roundhouse/crds';
 import { z } from 'zod';
 import { fillTemplate } from './template.ts';
 
-/** KServe's ConfigMap of settings for all services; it is looked for beside the controller. */
-export const serviceConfigName = 'inferenceservice-config';
-
 const quantity = z.string().refine((text) => text === '' || parseQuantity(text) !== undefined, 'is not a quantity');
 const text = z.string().optional();
 const flag = z.boolean().optional();

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Names } from '@roundhouse/crds';
 import type { Installation, RecordEvent, Stored, Views } from '../cluster.ts';
-import { type ParsedConfig, parseServiceConfig, serviceConfigName } from './service-config.ts';
+import { type ParsedConfig, parseServiceConfig } from './service-config.ts';
 
 export type Deps = {
+  readonly names: Names;
   readonly views: Pick<Views, 'settings'>;
   readonly installation: Installation;
   readonly record: RecordEvent;
@@ -10,9 +12,9 @@ export type Deps = {
 
 export type Settings = ReturnType<typeof createSettings>;
 
-/** The ConfigMap of settings for all services, as it was last read. */
-export function createSettings({ views, installation, record }: Deps) {
-  const source = () => views.settings.get(`${installation.namespace}/${serviceConfigName}`);
+/** KServe's ConfigMap of settings for all services, beside the controller, as it was last read. */
+export function createSettings({ names, views, installation, record }: Deps) {
+  const source = () => views.settings.get(`${installation.namespace}/${names.settings}`);
   let current: ParsedConfig = parseServiceConfig(undefined);
 
   return {
@@ -21,7 +23,7 @@ export function createSettings({ views, installation, record }: Deps) {
 
     /** Reads it again when `changed`, an object that changed, is it. Returns whether anything is different. */
     read(changed?: Stored): boolean {
-      if (changed !== undefined && changed.metadata.name !== serviceConfigName) return false;
+      if (changed !== undefined && changed.metadata.name !== names.settings) return false;
       const object = source();
       const before = current;
       current = parseServiceConfig(object?.data as Readonly<Record<string, string>> | undefined);

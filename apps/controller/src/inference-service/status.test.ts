@@ -19,6 +19,7 @@ const plan = (predictor: object, runtimes = [aRuntime()]) =>
 const available = { availableReplicas: 1, conditions: [{ type: 'Available', status: 'True' }] };
 
 const facts = (change: Partial<StatusFacts> = {}): StatusFacts => ({
+  names,
   installation,
   generation: 3,
   plan: plan({ onnx: {} }),

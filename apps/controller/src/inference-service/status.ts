@@ -4,6 +4,7 @@ import {
   type InferenceServiceCondition,
   type InferenceServiceStatus,
   inferenceServiceConditions,
+  type Names,
   type Verdict,
 } from '@roundhouse/crds';
 import { controlHost, controlPort, type Installation } from '../cluster.ts';
@@ -12,6 +13,7 @@ import type { Addresses } from './addresses.ts';
 import type { Plan } from './plan.ts';
 
 export type StatusFacts = {
+  readonly names: Names;
   readonly installation: Installation;
   readonly generation: number;
   readonly plan: Plan;
@@ -93,7 +95,7 @@ function modelStatusFor({ plan, deployment, ownCopies }: StatusFacts, predictor:
 }
 
 function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceCondition, Verdict>> {
-  const { plan, installation, unreachable, homeless, configProblems, missingKinds } = facts;
+  const { names, plan, installation, unreachable, homeless, configProblems, missingKinds } = facts;
   const PredictorReady = predictorVerdict(facts);
   const IngressReady = ingressVerdict(PredictorReady, facts);
   const first = firstBlocking(inferenceServiceConditions, { PredictorReady, IngressReady });
@@ -107,9 +109,9 @@ function verdictsFor(facts: StatusFacts): Partial<Record<InferenceServiceConditi
     Ready: first ?? good,
     ...(limited === undefined ? {} : { MemoryLimited: limited ? good : noLimit }),
     ...(homeless === 0 ? {} : { ModelConfigFull: fullVerdict(homeless) }),
-    ...(configProblems.length === 0 ? {} : { ConfigInvalid: configVerdict(configProblems) }),
+    ...(configProblems.length === 0 ? {} : { ConfigInvalid: configVerdict(names, configProblems) }),
     ...(missingKinds.length === 0 ? {} : { KindMissing: missingVerdict(missingKinds) }),
-    ...(plan.stopped ? { Stopped: stopped } : {}),
+    ...(plan.stopped ? { Stopped: stoppedVerdict(names) } : {}),
     ...(plan.unsupported.length === 0 ? {} : { UnsupportedField: unsupportedVerdict(plan.unsupported) }),
     ...(unreachable.length === 0 ? {} : { AgentUnreachable: unreachableVerdict(installation, unreachable) }),
     ...(stalled === undefined ? {} : { Stalled: { ...stalled, status: 'True' } }),
@@ -122,7 +124,9 @@ const noLimit: Verdict = {
   message: 'no memory limit is set on the predictor or its runtime: models are admitted without a check',
 };
 
-const stopped: Verdict = { status: 'True', reason: 'StopRequested', message: 'serving.kserve.io/stop is "true"' };
+function stoppedVerdict({ annotations: { stop } }: Names): Verdict {
+  return { status: 'True', reason: 'StopRequested', message: `${stop} is "true"` };
+}
 
 function predictorVerdict({ plan, failure, deployment, ownCopies }: StatusFacts): Verdict {
   if (plan.stopped) return { status: 'False', reason: 'Stopped', message: 'stopped on request' };
@@ -167,8 +171,8 @@ function fullVerdict(models: number): Verdict {
   return { status: 'True', reason: 'AllShardsFull', message };
 }
 
-function configVerdict(problems: readonly string[]): Verdict {
-  return { status: 'True', reason: 'InvalidKey', message: `inferenceservice-config: ${problems.join('; ')}` };
+function configVerdict(names: Names, problems: readonly string[]): Verdict {
+  return { status: 'True', reason: 'InvalidKey', message: `${names.settings}: ${problems.join('; ')}` };
 }
 
 function missingVerdict(kinds: readonly string[]): Verdict {

@@ -1,3 +1,4 @@
+import { besideGroup, namesFor } from '@roundhouse/crds';
 import { KubeError } from '@roundhouse/kube';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, resources, type Stored } from '../cluster.ts';
@@ -43,23 +44,44 @@ describe('credentials of a service', () => {
   it("are the Secrets of its account, with what KServe's annotations say of S3", async () => {
     const { cluster, close } = start();
 
-    expect(await loadStorageAccess({ cluster }, service({ serviceAccountName: 'sa' }), noConfig, forever)).toEqual({
+    expect(
+      await loadStorageAccess({ names, cluster }, service({ serviceAccountName: 'sa' }), noConfig, forever),
+    ).toEqual({
       secrets: ['another', 'mysecret'],
       env: { S3_ENDPOINT: 'minio-service:9000', S3_USE_HTTPS: '0', AWS_DEFAULT_REGION: 'us-east-2' },
     });
     close();
   });
 
+  it('may be the same beside KServe, where ours says what differs', async () => {
+    const { cluster, create, close } = start();
+    create('ServiceAccount', 'both', { secrets: [{ name: 'mysecret' }] }, {});
+    const beside = { names: namesFor(besideGroup), cluster };
+    const notes = { [`${besideGroup}/s3-region`]: 'eu-west-1' };
+    const { secrets, env } = await loadStorageAccess(
+      beside,
+      service({ serviceAccountName: 'both' }, notes),
+      noConfig,
+      forever,
+    );
+
+    expect(secrets).toEqual(['mysecret']);
+    expect(env).toMatchObject({ S3_ENDPOINT: 'minio-service:9000', AWS_DEFAULT_REGION: 'eu-west-1' });
+    close();
+  });
+
   it('are the one Secret that an annotation names, whatever that annotation is called', async () => {
     const { cluster, close } = start();
     const load = (note: string, config = noConfig) =>
-      loadStorageAccess({ cluster }, service({ serviceAccountName: 'sa' }, { [note]: 'own' }), config, forever);
+      loadStorageAccess({ names, cluster }, service({ serviceAccountName: 'sa' }, { [note]: 'own' }), config, forever);
     const { config } = parseServiceConfig({ credentials: '{"storageSecretNameAnnotation": "a.org/secret"}' });
 
     expect((await load('serving.kserve.io/storageSecretName')).secrets).toEqual(['own']);
     expect((await load('a.org/secret', config)).secrets).toEqual(['own']);
     const onPredictor = { annotations: { 'serving.kserve.io/storageSecretName': 'pods' } };
-    expect((await loadStorageAccess({ cluster }, service(onPredictor), noConfig, forever)).secrets).toEqual(['pods']);
+    expect((await loadStorageAccess({ names, cluster }, service(onPredictor), noConfig, forever)).secrets).toEqual([
+      'pods',
+    ]);
     close();
   });
 
@@ -71,11 +93,11 @@ describe('credentials of a service', () => {
     };
     const annotated = service({ serviceAccountName: 'sa' }, { 'serving.kserve.io/s3-endpoint': 'http://own:1' });
 
-    expect(await loadStorageAccess({ cluster: denied }, annotated, noConfig, forever)).toEqual({
+    expect(await loadStorageAccess({ names, cluster: denied }, annotated, noConfig, forever)).toEqual({
       secrets: ['another', 'mysecret'],
       env: { S3_ENDPOINT: 'http://own:1' },
     });
-    expect((await loadStorageAccess({ cluster }, annotated, noConfig, forever)).env).toMatchObject({
+    expect((await loadStorageAccess({ names, cluster }, annotated, noConfig, forever)).env).toMatchObject({
       S3_ENDPOINT: 'http://own:1',
       S3_USE_HTTPS: '0',
     });

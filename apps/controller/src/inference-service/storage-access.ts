@@ -1,20 +1,19 @@
+import { kserveGroup, type Names } from '@roundhouse/crds';
 import { isKubeError } from '@roundhouse/kube';
 import { type Cluster, resources, type Stored } from '../cluster.ts';
 import type { StorageAccess } from './manifests/rendering.ts';
 import type { ServiceConfig } from './service-config.ts';
 
-const secretAnnotation = 'serving.kserve.io/storageSecretName';
-
-/** KServe's annotations about S3, and the variables that storage clients read. */
+/** KServe's annotations about S3, below the group, and the variables that storage clients read. */
 const settings: Readonly<Record<string, string>> = {
-  'serving.kserve.io/s3-endpoint': 'S3_ENDPOINT',
-  'serving.kserve.io/s3-usehttps': 'S3_USE_HTTPS',
-  'serving.kserve.io/s3-region': 'AWS_DEFAULT_REGION',
-  'serving.kserve.io/s3-verifyssl': 'S3_VERIFY_SSL',
-  'serving.kserve.io/s3-usevirtualbucket': 'S3_USER_VIRTUAL_BUCKET',
-  'serving.kserve.io/s3-useaccelerate': 'S3_USE_ACCELERATE',
-  'serving.kserve.io/s3-useanoncredential': 'awsAnonymousCredential',
-  'serving.kserve.io/s3-cabundle': 'AWS_CA_BUNDLE',
+  's3-endpoint': 'S3_ENDPOINT',
+  's3-usehttps': 'S3_USE_HTTPS',
+  's3-region': 'AWS_DEFAULT_REGION',
+  's3-verifyssl': 'S3_VERIFY_SSL',
+  's3-usevirtualbucket': 'S3_USER_VIRTUAL_BUCKET',
+  's3-useaccelerate': 'S3_USE_ACCELERATE',
+  's3-useanoncredential': 'awsAnonymousCredential',
+  's3-cabundle': 'AWS_CA_BUNDLE',
 };
 
 type Annotations = Readonly<Record<string, string>>;
@@ -22,11 +21,12 @@ type Predictor = { readonly serviceAccountName?: string; readonly annotations?: 
 
 /**
  * KServe's conventions: the Secret that an annotation names, or those of the pods' ServiceAccount; and settings of S3 in
- * annotations of the service, of the account and of the Secrets. A Secret's content is never asked for, and its annotations
+ * annotations of the service, of the account and of the Secrets. Accounts and Secrets may serve KServe as well, so under another group
+ * its annotations are read too, and ours take precedence. A Secret's content is never asked for, and its annotations
  * are in effect where we may see them.
  */
 export async function loadStorageAccess(
-  { cluster }: { readonly cluster: Cluster },
+  { names, cluster }: { readonly names: Names; readonly cluster: Cluster },
   { metadata, spec }: Stored,
   { credentials }: ServiceConfig,
   signal: AbortSignal,
@@ -35,26 +35,30 @@ export async function loadStorageAccess(
   const notes = { ...metadata.annotations, ...predictor.annotations };
   const namespace = metadata.namespace ?? '';
   const account = predictor.serviceAccountName ?? 'default';
-  const named = notes[credentials.storageSecretNameAnnotation || secretAnnotation];
+  const named = notes[credentials.storageSecretNameAnnotation || names.annotations.storageSecret];
   const stored = await cluster.get(resources.serviceAccounts, namespace, account, signal);
   const listed = (stored?.secrets ?? []) as readonly { readonly name?: string }[];
   const secrets = named !== undefined ? [named] : listed.flatMap(({ name }) => name ?? []).sort();
-  const fromSecrets = await Promise.all(secrets.map((secret) => settingsOf(cluster, namespace, secret, signal)));
-  const env = Object.assign({}, settingsIn(stored?.metadata.annotations), ...fromSecrets.reverse(), settingsIn(notes));
+  const annotated = await Promise.all(secrets.map((secret) => annotationsOf(cluster, namespace, secret, signal)));
+  const sources = [stored?.metadata.annotations, ...annotated.reverse(), notes];
+  const env = Object.assign({}, ...sources.map((source) => settingsIn(names, source)));
   return { secrets, env };
 }
 
-async function settingsOf(cluster: Cluster, namespace: string, secret: string, signal: AbortSignal) {
+async function annotationsOf(cluster: Cluster, namespace: string, secret: string, signal: AbortSignal) {
   try {
-    return settingsIn((await cluster.metadata(resources.secrets, namespace, secret, signal))?.annotations);
+    return (await cluster.metadata(resources.secrets, namespace, secret, signal))?.annotations;
   } catch (error) {
-    if (isKubeError(error, 'kube/denied')) return {}; // as installed: nobody gave us leave to see Secrets
+    if (isKubeError(error, 'kube/denied')) return undefined; // as installed: nobody gave us leave to see Secrets
     throw error;
   }
 }
 
-function settingsIn(annotations: Annotations = {}): Readonly<Record<string, string>> {
+function settingsIn({ group }: Names, annotations: Annotations = {}): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    Object.entries(settings).flatMap(([note, variable]) => (annotations[note] ? [[variable, annotations[note]]] : [])),
+    Object.entries(settings).flatMap(([note, variable]) => {
+      const value = annotations[`${group}/${note}`] || annotations[`${kserveGroup}/${note}`];
+      return value ? [[variable, value]] : [];
+    }),
   );
 }

@@ -1,4 +1,4 @@
-import { customResourceDefinitions } from '@roundhouse/crds';
+import { customResourceDefinitions, type Names } from '@roundhouse/crds';
 import type { Kube } from '@roundhouse/kube';
 
 const resource = { group: 'apiextensions.k8s.io', version: 'v1', resource: 'customresourcedefinitions' };
@@ -7,7 +7,11 @@ const resource = { group: 'apiextensions.k8s.io', version: 'v1', resource: 'cust
 const fieldManager = 'helm';
 
 /** Brings the CRDs to those of this version. What others added to their metadata stays. Returns a line for each. */
-export async function applyCrds(kube: Pick<Kube, 'apply'>, signal: AbortSignal): Promise<readonly string[]> {
-  const applied = customResourceDefinitions().map((wanted) => kube.apply(resource, wanted, fieldManager, signal));
+export async function applyCrds(
+  kube: Pick<Kube, 'apply'>,
+  names: Names,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const applied = customResourceDefinitions(names).map((wanted) => kube.apply(resource, wanted, fieldManager, signal));
   return (await Promise.all(applied)).map(({ metadata }) => `${metadata.name} is up to date`);
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '@roundhouse/base';
-import { type Names, namesFor } from '@roundhouse/crds';
+import type { Names } from '@roundhouse/crds';
 import type { Kube } from '@roundhouse/kube';
 import { type Cluster, resources } from '../cluster.ts';
 import { planRelease } from '../trained-model/claim.ts';
 
-export type Deps = { readonly kube: Pick<Kube, 'list'> & Cluster; readonly clock: Clock };
+export type Deps = { readonly names: Names; readonly kube: Pick<Kube, 'list'> & Cluster; readonly clock: Clock };
 
 export type Request = {
   /** Where the controller runs. */
@@ -22,7 +22,6 @@ const pollMs = 500;
  */
 export async function releaseModels(deps: Deps, { namespace, namespaces }: Request, signal: AbortSignal) {
   const { kube, clock } = deps;
-  const names = namesFor();
   // A controller that runs would put the finalizer back.
   await kube.patch(resources.deployments, { namespace, name: controller }, { spec: { replicas: 0 } }, signal);
   for (;;) {
@@ -31,12 +30,11 @@ export async function releaseModels(deps: Deps, { namespace, namespaces }: Reque
     await clock.sleep(pollMs, signal);
   }
   let released = 0;
-  for (const from of namespaces.length > 0 ? namespaces : [undefined])
-    released += await releaseIn(deps, names, from, signal);
+  for (const from of namespaces.length > 0 ? namespaces : [undefined]) released += await releaseIn(deps, from, signal);
   return released;
 }
 
-async function releaseIn({ kube }: Deps, names: Names, namespace: string | undefined, signal: AbortSignal) {
+async function releaseIn({ kube, names }: Deps, namespace: string | undefined, signal: AbortSignal) {
   const { items } = await kube.list(names.trainedModels, namespace === undefined ? {} : { namespace }, signal);
   let released = 0;
   for (const object of items) {

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '@roundhouse/base';
+import { besideGroup, customResourceDefinitions, namesFor } from '@roundhouse/crds';
 import { createApi, kubeconfigFor, openStore, serveApi } from '@roundhouse/local-cluster';
 import { afterEach, describe, expect, it } from 'vitest';
 import { resources } from '../cluster.ts';
@@ -13,6 +14,7 @@ import { runSetup } from './setup.ts';
 
 const deps = { clock: systemClock, random: systemRandom };
 const forever = new AbortController().signal;
+const definitions = { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' };
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -68,6 +70,26 @@ describe('release-models', () => {
     expect(api.get(resources.deployments, 'roundhouse-system', 'roundhouse-controller')?.spec).toMatchObject({
       replicas: 0,
     });
+  });
+
+  it("leaves KServe's models where KServe stays", async () => {
+    const { api, run } = await start();
+    installKinds(api);
+    const beside = namesFor(besideGroup);
+    for (const definition of customResourceDefinitions(beside)) api.create(definitions, definition);
+    const model = { storageUri: 's3://bucket/iris', framework: 'onnx', memory: '1Mi' };
+    for (const { trainedModels, finalizer } of [names, beside])
+      api.create(trainedModels, {
+        apiVersion: `${trainedModels.group}/v1alpha1`,
+        kind: 'TrainedModel',
+        metadata: { name: 'iris', namespace: 'default', finalizers: [finalizer] },
+        spec: { inferenceService: 'shared', model },
+      });
+    const lines = await run('release-models', `--api-group=${besideGroup}`);
+
+    expect(lines).toEqual(['the finalizer is taken off 1 TrainedModels']);
+    expect(api.get(names.trainedModels, 'default', 'iris')?.metadata.finalizers).toEqual([names.finalizer]);
+    expect(api.get(beside.trainedModels, 'default', 'iris')?.metadata.finalizers ?? []).toEqual([]);
   });
 
   it('keeps to the namespaces that are served', async () => {

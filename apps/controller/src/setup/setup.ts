@@ -1,4 +1,5 @@
 import type { Clock } from '@roundhouse/base';
+import { namesFor } from '@roundhouse/crds';
 import { openKube } from '@roundhouse/kube';
 import type { Config } from '../config.ts';
 import { applyCrds } from './apply-crds.ts';
@@ -12,11 +13,13 @@ export async function runSetup(
   config: Config,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
+  const names = namesFor(config.apiGroup);
   const kube = await openKube({ kubeconfigPath: config.kubeconfig });
   try {
-    if (command === 'apply-crds') return await applyCrds(kube, signal);
+    if (command === 'apply-crds') return await applyCrds(kube, names, signal);
     const { installation, namespaces } = config;
-    const released = await releaseModels({ kube, clock }, { namespace: installation.namespace, namespaces }, signal);
+    const request = { namespace: installation.namespace, namespaces };
+    const released = await releaseModels({ names, kube, clock }, request, signal);
     return [`the finalizer is taken off ${released} TrainedModels`];
   } finally {
     await kube.close();

@@ -6,6 +6,7 @@ import type { ServiceView } from '../inference-service/view.ts';
 import { aView, names } from '../testing/builders.ts';
 import { clusterOn, openEmbedded } from '../testing/embedded.ts';
 import {
+  aMultiModelService,
   apply,
   closeWorlds,
   conditionOf,
@@ -33,11 +34,17 @@ const aServiceOf = (view: ServiceView): Service => ({
   ...{ models: new Map(), holdings: new Map(), replicas: new Map(), waiting: new Set() },
 });
 
+const uid = 'uid-of-the-service';
+
 /** What an informer still holds of a ConfigMap that somebody has deleted. */
 const stale: Stored = {
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { namespace: 'default', name: 'modelconfig-shared-0' },
+  metadata: {
+    namespace: 'default',
+    name: 'modelconfig-shared-0',
+    ownerReferences: [{ apiVersion: 'serving.kserve.io/v1beta1', kind: 'InferenceService', name: 'shared', uid }],
+  },
   data: { 'models.json': 'broken' },
 };
 
@@ -88,9 +95,29 @@ describe('the ConfigMaps of a service', () => {
     await expect.poll(() => modelsIn(world, 0)).toEqual(['a']);
   });
 
+  it.each([
+    ['somebody made', {}],
+    ['somebody made, with our label', { labels: { [names.labels.service]: 'shared' } }],
+  ])('are not taken from who has one of their names: %s', async (_, labelled) => {
+    const world = await start();
+    const metadata = { name: 'modelconfig-shared-0', namespace: 'default', ...labelled };
+    const theirs = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { theirs: 'yes' } };
+    const before = world.api.create(resources.configMaps, theirs);
+    await aMultiModelService(world);
+    const message = 'ConfigMap modelconfig-shared-0 does not belong to this service: delete or rename it';
+    await expect
+      .poll(() => conditionOf(service(world), 'PredictorReady'))
+      .toMatchObject({ status: 'False', reason: 'ApplyFailed', message });
+    const after = config(world, 0);
+    world.api.delete(resources.configMaps, 'default', 'modelconfig-shared-0');
+
+    await expect.poll(() => conditionOf(service(world), 'PredictorReady')?.status).toBe('True');
+    expect(after).toEqual(before);
+    expect(modelsIn(world, 0)).toEqual([]);
+  });
+
   it('belong to the service that they were rendered for, though it goes while they are written', async () => {
     const { api, close } = openEmbedded();
-    const uid = 'uid-of-the-service';
     const service = aServiceOf(aView({ uid }));
     const cluster: Cluster = {
       ...clusterOn(api),
@@ -100,7 +127,7 @@ describe('the ConfigMaps of a service', () => {
       },
     };
     const { write } = createShardWriter({
-      ...{ names, cluster, touch() {}, onFull() {} },
+      ...{ names, cluster, touch() {}, onStanding() {} },
       views: { modelConfigs: { get: () => stale, list: () => [] } },
       fleet: { services: new Map([[service.key, service]]) } as unknown as Fleet,
     });

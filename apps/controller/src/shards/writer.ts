@@ -15,15 +15,16 @@ export type Deps = {
   readonly fleet: Fleet;
   /** Writes the shard soon; keys are `namespace/service/shard`. */
   readonly touch: (key: string) => void;
-  /** The service has come to have models without a shard, or no longer has. */
-  readonly onFull: (service: string) => void;
+  /** What `homeless` or `foreign` says of the service has changed. */
+  readonly onStanding: (service: string) => void;
 };
 
 type Placed = { readonly shards: Shards; readonly homeless: Set<string> };
 
 /** The ConfigMaps of all services: which model is in which shard, and one write per shard that changed. */
-export function createShardWriter({ names, cluster, views, fleet, touch, onFull }: Deps) {
+export function createShardWriter({ names, cluster, views, fleet, touch, onStanding }: Deps) {
   const placedOf = new Map<string, Placed>();
+  const foreignOf = new Map<string, Map<number, string>>();
 
   const storedOf = ({ namespace, name }: Service, shard: number) =>
     views.modelConfigs.get(`${namespace}/${names.modelConfig(name, shard)}`);
@@ -61,6 +62,16 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
     return before !== undefined && after !== before;
   };
 
+  const noteForeign = (key: string, shard: number, problem: string | undefined) => {
+    const known = foreignOf.get(key) ?? new Map<number, string>();
+    if (known.get(shard) === problem) return;
+    if (problem === undefined) known.delete(shard);
+    else known.set(shard, problem);
+    if (known.size > 0) foreignOf.set(key, known);
+    else foreignOf.delete(key);
+    onStanding(key);
+  };
+
   return {
     /** The model's entry may have come, gone or changed. */
     changed(service: Service, name: string) {
@@ -68,11 +79,14 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       const wasFull = placed.homeless.size;
       const freed = place(service, placed, name);
       if (freed) for (const waiting of [...placed.homeless]) if (waiting !== name) place(service, placed, waiting);
-      if (placed.homeless.size !== wasFull) onFull(service.key);
+      if (placed.homeless.size !== wasFull) onStanding(service.key);
     },
 
     /** How many of the service's models are in no ConfigMap, since all are full. */
     homeless: (key: string) => placedOf.get(key)?.homeless.size ?? 0,
+
+    /** Says which of the service's ConfigMaps is somebody else's, if one is. */
+    foreign: (key: string) => foreignOf.get(key)?.values().next().value,
 
     /** The first shard exists for as long as the service does; those of a service that has no models any more go. */
     opened(service: Service) {
@@ -82,7 +96,10 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       }
     },
 
-    forget: (key: string) => void placedOf.delete(key),
+    forget(key: string) {
+      placedOf.delete(key);
+      foreignOf.delete(key);
+    },
 
     /** Writes one shard if its ConfigMap says something else. */
     async write(key: string, signal: AbortSignal) {
@@ -100,9 +117,15 @@ export function createShardWriter({ names, cluster, views, fleet, touch, onFull 
       }
       const entries = entriesOf(service, open(service).shards.membersOf(shard));
       const text = encodeModels(entries);
-      if (textOf(stored) === text && stored !== undefined && isOwnedBy(stored, uid)) return;
-      if (stored === undefined && entries.length === 0 && shard > 0) return;
-      await put({ names, cluster }, { service, uid, target, text, known: stored }, signal);
+      const isWritten = stored !== undefined && isOwnedBy(stored, uid) && textOf(stored) === text;
+      const isNotNeeded = stored === undefined && entries.length === 0 && shard > 0;
+      const what = { service, uid, target, text, known: stored };
+      const isOurs = isWritten || isNotNeeded || (await put({ names, cluster }, what, signal));
+      const problem = isOurs
+        ? undefined
+        : `ConfigMap ${target.name} does not belong to this service: delete or rename it`;
+      noteForeign(service.key, shard, problem);
+      if (problem !== undefined) throw new Error(problem); // the queue backs off and comes back
     },
   };
 }
@@ -116,30 +139,34 @@ type Put = {
   readonly known: Stored | undefined;
 };
 
-async function put({ names, cluster }: Pick<Deps, 'names' | 'cluster'>, what: Put, signal: AbortSignal) {
-  const { service, uid, target, text, known } = what;
+/** False when somebody else's is there. What an earlier service of this name left is given to this one, or it would go with that. */
+async function put(
+  { names, cluster }: Pick<Deps, 'names' | 'cluster'>,
+  { service, uid, target, text, known }: Put,
+  signal: AbortSignal,
+): Promise<boolean> {
   const data = { 'models.json': text };
-  // What an earlier service of this name left goes with that one, unless it is given to this one.
-  if (
-    known &&
-    isOwnedBy(known, uid) &&
-    (await cluster.patch(resources.configMaps, target, { data }, signal)) !== undefined
-  )
-    return;
   const object = configMapFor(names, service, uid, target.name, data);
+  const { labels, ownerReferences } = object.metadata;
+  const isOurs = ({ metadata }: Stored) =>
+    metadata.ownerReferences?.some((owner) => owner.uid === uid || isSuccessor(ownerReferences[0], owner)) ?? false;
+  const whole = { metadata: { labels, ownerReferences }, data };
+  if (known !== undefined) {
+    if (!isOurs(known)) return false;
+    const change = isOwnedBy(known, uid) ? { data } : whole;
+    if ((await cluster.patch(resources.configMaps, target, change, signal)) !== undefined) return true;
+  }
   try {
     await cluster.create(resources.configMaps, object, signal);
+    return true;
   } catch (error) {
     if (!isKubeError(error, 'kube/already-exists')) throw error;
     // It has lost the label that we find it by, or is somebody else's.
     const found = await cluster.get(resources.configMaps, target.namespace, target.name, signal);
-    const owner = object.metadata.ownerReferences[0];
-    const isLeft = found?.metadata.ownerReferences?.some((older) => isSuccessor(owner, older)) === true;
-    if (found === undefined || !(isOwnedBy(found, uid) || isLeft)) {
-      throw new Error(`ConfigMap ${target.name} does not belong to this service: delete or rename it`);
-    }
-    const { labels, ownerReferences } = object.metadata;
-    await cluster.patch(resources.configMaps, target, { metadata: { labels, ownerReferences }, data }, signal);
+    if (found === undefined) throw error; // it has gone meanwhile
+    if (!isOurs(found)) return false;
+    await cluster.patch(resources.configMaps, target, whole, signal);
+    return true;
   }
 }
 

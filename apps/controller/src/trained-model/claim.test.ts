@@ -30,13 +30,17 @@ describe('planClaim', () => {
   });
 
   it('keeps owners and finalizers of others, and takes back only its own', () => {
-    const other = { uid: 'other', kind: 'Application' };
+    const others = [
+      { apiVersion: 'app.k8s.io/v1beta1', kind: 'Application', uid: 'other' },
+      // A service of another group is none of ours.
+      { apiVersion: 'serving.roundhouse.dev/v1beta1', kind: 'InferenceService', uid: 'beside' },
+    ];
     const owned = claimed(
-      { ...model, metadata: { ...model.metadata, finalizers: ['theirs'], ownerReferences: [other] } },
+      { ...model, metadata: { ...model.metadata, finalizers: ['theirs'], ownerReferences: others } },
       parent,
     );
 
-    expect(owned.metadata.ownerReferences?.map(({ uid }) => uid)).toEqual(['other', 'uid-1']);
+    expect(owned.metadata.ownerReferences?.map(({ uid }) => uid)).toEqual(['other', 'beside', 'uid-1']);
     expect(planRelease(names, owned)?.metadata).toMatchObject({ finalizers: ['theirs'] });
   });
 });

@@ -3,7 +3,7 @@ import type { ModelObject } from '../assignments/model.ts';
 
 type Metadata = ModelObject['metadata'] & {
   readonly finalizers?: readonly string[];
-  readonly ownerReferences?: readonly { readonly uid: string; readonly kind: string }[];
+  readonly ownerReferences?: readonly { readonly apiVersion: string; readonly kind: string; readonly uid: string }[];
   readonly resourceVersion?: string;
 };
 
@@ -23,8 +23,11 @@ export function planClaim(
   held: boolean,
 ): { readonly metadata: object } | undefined {
   const { labels = {}, finalizers = [], ownerReferences = [], resourceVersion } = metadata;
-  // KServe's other finalizers and owners stay.
-  const others = ownerReferences.filter(({ kind }) => kind !== names.inferenceServices.kind);
+  // Other finalizers and owners stay.
+  const { group, kind } = names.inferenceServices;
+  const isParent = (owner: { readonly apiVersion: string; readonly kind: string }) =>
+    owner.kind === kind && owner.apiVersion.startsWith(`${group}/`);
+  const others = ownerReferences.filter((owner) => !isParent(owner));
   // A service that is gone is left as owner: by it the garbage collector finds what to delete, and it may come after us.
   const owners = parent === undefined ? ownerReferences : [...others, ownerReference(names, parent)];
   const allocated = labels[names.labels.allocated];

@@ -1,14 +1,17 @@
-import { kserveGroup } from '../names.ts';
+import { type ApiGroup, kserveGroup, namesFor } from '../names.ts';
 import { type ServingRuntimeSpec, serverContainerName } from './schema.ts';
 
 export const builtInRuntimeName = 'roundhouse-model-server';
 
 /** The runtime of the embedded model server, to be applied at installation. */
-export function builtInRuntime(group: string = kserveGroup) {
+export function builtInRuntime(group: ApiGroup = kserveGroup) {
   return {
     apiVersion: `${group}/v1alpha1`,
     kind: 'ClusterServingRuntime',
-    metadata: { name: builtInRuntimeName, annotations: { [`${group}/server-type`]: builtInRuntimeName } },
+    metadata: {
+      name: builtInRuntimeName,
+      annotations: { [namesFor(group).annotations.serverType]: builtInRuntimeName },
+    },
     spec: builtInRuntimeSpec,
   } as const;
 }

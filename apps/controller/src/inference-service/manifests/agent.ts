@@ -73,7 +73,7 @@ export function agentContainer(rendering: Rendering, server: Container): Contain
 }
 
 function environment(rendering: Rendering, server: Container) {
-  const { service, runtime, fileRoots, installation, config, storage } = rendering;
+  const { names, service, runtime, fileRoots, installation, config, storage } = rendering;
   const fromPod = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const given = ((server.env ?? []) as { readonly name?: unknown }[]).filter(
     ({ name }) => typeof name === 'string' && storageSetting.test(name),
@@ -93,7 +93,7 @@ function environment(rendering: Rendering, server: Container) {
     { name: 'ROUNDHOUSE_CONTROL_ADDRESS', value: `${controlHost(installation)}:${controlPort}` },
     { name: 'ROUNDHOUSE_CA_FILE', value: '/var/run/roundhouse/ca/ca.crt' },
     { name: 'ROUNDHOUSE_TOKEN_FILE', value: '/var/run/secrets/roundhouse/token' },
-    { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(runtime)] ?? 'v2' },
+    { name: 'ROUNDHOUSE_DIALECT', value: dialects[serverType(names, runtime)] ?? 'v2' },
     // 0 stands for no known limit, as in the control stream.
     { name: 'ROUNDHOUSE_MODEL_MEMORY_BYTES', value: String(modelMemoryBytes(server) ?? 0) },
     { name: 'ROUNDHOUSE_MODEL_DISK_BYTES', value: String(bytesOf(modelDiskFor(service, server)) ?? 0) },

@@ -59,10 +59,10 @@ export function deploymentFor(rendering: Rendering) {
 }
 
 function podSpecFor(rendering: Rendering) {
-  const { predictor, runtime, config, service } = rendering;
+  const { names, predictor, runtime, config, service } = rendering;
   const given = pick(predictor, podFields);
   const initContainers = (given.initContainers ?? []) as readonly Container[];
-  const accelerator = service.annotations['serving.kserve.io/gke-accelerator'];
+  const accelerator = service.annotations[names.annotations.accelerator];
   const gke = accelerator === undefined ? {} : { 'cloud.google.com/gke-accelerator': accelerator };
   const nodeSelector = { ...runtime.spec.nodeSelector, ...gke, ...(given.nodeSelector as object | undefined) };
   return {
@@ -80,9 +80,9 @@ function podSpecFor(rendering: Rendering) {
 }
 
 /** Where Prometheus finds the server, for those who ask: the port that the runtime names, or the server's own. */
-function scraping({ service, runtime, config }: Rendering): Readonly<Record<string, string>> {
+function scraping({ names, service, runtime, config }: Rendering): Readonly<Record<string, string>> {
   const asked =
-    service.annotations['serving.kserve.io/enable-prometheus-scraping'] ??
+    service.annotations[names.annotations.scraping] ??
     String(config.metricsAggregator.enablePrometheusScraping ?? false);
   if (asked !== 'true') return {};
   const { annotations = {} } = runtime.spec;

@@ -42,11 +42,10 @@ export function childMetadata(from: {
   const withheld = serviceAnnotationDisallowedList ?? keptBack;
   const inherited = Object.entries(service.annotations).filter(([key]) => !withheld.includes(key));
   const labels = Object.entries(service.labels).filter(([key]) => !serviceLabelDisallowedList.includes(key));
+  const given = Object.entries({ ...runtime.spec.labels, ...Object.fromEntries(labels), ...predictor.labels });
   return {
     labels: {
-      ...runtime.spec.labels,
-      ...Object.fromEntries(labels),
-      ...predictor.labels,
+      ...Object.fromEntries(given.filter(([key]) => !names.isForeignLabel(key))),
       ...serviceLabels(names, service.name),
     },
     annotations: { ...runtime.spec.annotations, ...Object.fromEntries(inherited), ...predictor.annotations },

@@ -16,11 +16,11 @@ import type { Rendering } from './rendering.ts';
 const amountsDefault = { cpuRequest: '1', cpuLimit: '1', memoryRequest: '2Gi', memoryLimit: '2Gi' };
 
 /** The container that holds the models, complete but for what an API server adds. */
-export function modelServer({ service, predictor, resolved, runtime, config }: Rendering): Container {
+export function modelServer({ names, service, predictor, resolved, runtime, config }: Rendering): Container {
   const listed = serverIn(runtime);
   const { name, namespace, annotations, owner } = service;
   const format = resolved.format === 'custom' ? '' : resolved.format.name;
-  const labels = { ...labelsOf(serverType(runtime), format), ...service.labels, ...predictor.labels };
+  const labels = { ...labelsOf(serverType(names, runtime), format), ...service.labels, ...predictor.labels };
   const merged = serverContainer(listed, resolved.implementation, {
     fields: { Name: name, Namespace: namespace, UID: owner.uid },
     labels,
@@ -28,7 +28,7 @@ export function modelServer({ service, predictor, resolved, runtime, config }: R
   });
   const server = restricted(withResources(merged, { ...amountsDefault, ...config.inferenceService.resource }));
   const port = httpPortOf(server);
-  const explicit = explicitLoading(serverType(runtime));
+  const explicit = explicitLoading(serverType(names, runtime));
   return {
     imagePullPolicy: 'IfNotPresent',
     ...server,

@@ -37,7 +37,7 @@ describe('beside KServe', () => {
   const kserveObjects = () =>
     world.kubectl([
       ...['get', `inferenceservices.${theirs}/fleet`, `trainedmodels.${theirs}/one`, 'configmap/modelconfig-fleet-0'],
-      ...['-o', 'jsonpath={range .items[*]}{.metadata.resourceVersion} {.status} {end}'],
+      ...['-o', 'jsonpath={range .items[*]}{.kind} {.metadata.resourceVersion} {.status}{"\\n"}{end}'],
     ]);
   const answerOf = async (model: string, host: string) => {
     const { statusCode, body } = await request(`${world.routerUrl}/v1/models/${model}:predict`, {
@@ -50,6 +50,8 @@ describe('beside KServe', () => {
 
   it('serves models under hosts of its own, and leaves what KServe has', async () => {
     const before = await kserveObjects();
+    // All three are there, and nobody has given any of them a status.
+    expect(before).toMatch(/^InferenceService \d+ \nTrainedModel \d+ \nConfigMap \d+ \n?$/);
     await world.apply(
       of(ours, aService('fleet')),
       of(ours, aModel('one', 'fleet', world.artifact('one', 1))),

@@ -5,6 +5,7 @@ import type { Log } from '@roundhouse/telemetry';
 import { createAgents } from './assignments/agents.ts';
 import { createFleet } from './assignments/fleet.ts';
 import { modelFor } from './assignments/model.ts';
+import { createPods } from './assignments/pods.ts';
 import {
   type Cluster,
   type Installation,
@@ -80,8 +81,7 @@ export function createEngine(deps: EngineDeps) {
     onReleased: (key) => claims.add(key),
   });
   const wake = (key: string, afterMs = serviceDelayMs) => serviceQueue.add(key, afterMs);
-  const pods = new Map<string, Map<string, Stored>>();
-  const podsOf = (key: string) => pods.get(key)?.values() ?? [];
+  const pods = createPods();
   const touch = (key: string) => shardQueue.add(key, shardDelayMs);
   const shards = createShardWriter({ ...deps, fleet, touch, onStanding: wake });
   const settings = createSettings(deps);
@@ -92,10 +92,8 @@ export function createEngine(deps: EngineDeps) {
   });
   const claim = createClaims({ ...deps, fleet });
   const writeStatus = createStatusWriter({ ...deps, fleet });
-  const services = createServices({
-    ...{ ...deps, fleet, settings, shards, wake, podsOf },
-    missingWayIn: exposure.missing,
-  });
+  const missingWayIn = exposure.missing;
+  const services = createServices({ ...deps, fleet, settings, shards, missingWayIn, wake, podsOf: pods.of });
   const agents = createAgents({ fleet, wake });
 
   const onModel = (key: string) => {
@@ -145,11 +143,11 @@ export function createEngine(deps: EngineDeps) {
      * what we know would take models away from routers that still send to them.
      */
     rediscovered(timeoutMs: number): Promise<void> {
-      const isMissing = ([key, own]: [string, Map<string, Stored>]) =>
-        [...own].some(([uid, pod]) => isReady(pod) && !fleet.services.get(key)?.replicas.has(uid));
+      const isMissing = (key: string, uid: string, pod: Stored) =>
+        isReady(pod) && !fleet.services.get(key)?.replicas.has(uid);
       return new Promise((resolve) => {
         const check = () => {
-          if ([...pods].some(isMissing)) return;
+          if (pods.some(isMissing)) return;
           finish();
         };
         const stopListening = agents.onAttached(check);
@@ -197,11 +195,8 @@ export function createEngine(deps: EngineDeps) {
       const { uid = '', deletionTimestamp } = object.metadata;
       if (key === undefined) return;
       const leaving = gone || deletionTimestamp !== undefined;
-      const own = pods.get(key) ?? new Map<string, Stored>();
-      if (leaving) own.delete(uid);
-      else own.set(uid, object);
-      if (own.size > 0) pods.set(key, own);
-      else pods.delete(key);
+      if (leaving) pods.remove(key, uid);
+      else pods.put(key, object);
       agents.pod(key, uid, { gone, leaving });
       wake(key);
     },

@@ -1,7 +1,5 @@
 import type { Stored } from '../cluster.ts';
 
-export type Pods = ReturnType<typeof createPods>;
-
 /** The pods of each service that are there to stay, by `namespace/name` of the service and uid. */
 export function createPods() {
   const podsOf = new Map<string, Map<string, Stored>>();

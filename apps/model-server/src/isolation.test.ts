@@ -27,22 +27,30 @@ const requestOf = (example: string) =>
   JSON.parse(readFileSync(join(examples, 'expected', `${example}.json`), 'utf8')).request.v2;
 const predictTrees = () => test.ask('POST', '/v2/models/trees/infer', requestOf('diabetes-xgboost'));
 
+const rounds = 3;
+
 /**
- * The longest wait for a prediction on another model while `work` ran, as a share of the work: near 1 if it held all others up.
- * A machine that is busy stretches both alike.
+ * The longest wait for a prediction on another model while `work` is done, as a share of the time that it takes: near 1 if it holds
+ * all others up. What holds them up does so each time, so the lowest of some rounds counts: in the others the machine may have been
+ * busy elsewhere.
  */
-async function longestWaitDuring(work: Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  let isDone = false;
-  const done = work.finally(() => (isDone = true));
-  let longestMs = 0;
-  while (!isDone) {
-    const askedMs = performance.now();
-    expect((await predictTrees()).status).toBe(200);
-    longestMs = Math.max(longestMs, performance.now() - askedMs);
+async function longestWaitDuring<T>(work: () => Promise<T>): Promise<{ share: number; last: T }> {
+  let share = 1;
+  let last: T;
+  for (let round = 1; ; round++) {
+    const startedMs = performance.now();
+    let isDone = false;
+    const done = work().finally(() => (isDone = true));
+    let longestMs = 0;
+    while (!isDone) {
+      const askedMs = performance.now();
+      expect((await predictTrees()).status).toBe(200);
+      longestMs = Math.max(longestMs, performance.now() - askedMs);
+    }
+    last = await done;
+    share = Math.min(share, longestMs / (performance.now() - startedMs));
+    if (round === rounds) return { share, last };
   }
-  await done;
-  return longestMs / (performance.now() - startedMs);
 }
 
 const rows = 400_000;
@@ -60,20 +68,19 @@ describe('other models', () => {
       outputs: [],
     };
     const { body, jsonLength } = encodeInferRequest(request, new Set(['X', 'input-0']));
-    const asked = test.ask('POST', `/v2/models/${model}/infer`, body, {
-      'inference-header-content-length': `${jsonLength}`,
-    });
+    const headers = { 'inference-header-content-length': `${jsonLength}` };
+    const { share, last } = await longestWaitDuring(() => test.ask('POST', `/v2/models/${model}/infer`, body, headers));
 
-    expect(await longestWaitDuring(asked)).toBeLessThan(0.5);
-    expect((await asked).status).toBe(200);
+    expect(share).toBeLessThan(0.5);
+    expect(last.status).toBe(200);
   });
 
   it('do not wait for a large request in JSON, nor for its answer', async () => {
     const text = JSON.stringify({ instances: Array.from({ length: 50_000 }, () => Array(10).fill(0.05)) });
-    const asked = test.ask('POST', '/v1/models/trees:predict', text);
+    const { share, last } = await longestWaitDuring(() => test.ask('POST', '/v1/models/trees:predict', text));
 
-    expect(await longestWaitDuring(asked)).toBeLessThan(0.5);
-    expect((await asked).body).toMatchObject({ predictions: { length: 50_000 } });
+    expect(share).toBeLessThan(0.5);
+    expect(last.body).toMatchObject({ predictions: { length: 50_000 } });
   });
 
   it('do not wait for a large file of trees to be parsed', async () => {
@@ -83,19 +90,19 @@ describe('other models', () => {
       (trees[at % trees.length] ?? '').replace(/^Tree=\d+/, `Tree=${at}`),
     );
     directory.write('large/model.txt', `${head.replace(/^tree_sizes=.*\n/m, '')}${many.join('')}end of trees\n`);
-    const loaded = load('large');
+    const { share, last } = await longestWaitDuring(() => load('large'));
 
-    expect(await longestWaitDuring(loaded)).toBeLessThan(0.5);
-    expect((await loaded).status).toBe(200);
+    expect(share).toBeLessThan(0.5);
+    expect(last.status).toBe(200);
   });
 
   it('do not wait for a large ONNX file to be loaded', async () => {
     directory.write('matrix/.keep', '');
     writeMatrixOnnx(join(directory.path, 'matrix/model.onnx'), 4_000);
-    const loaded = load('matrix');
+    const { share, last } = await longestWaitDuring(() => load('matrix'));
 
-    expect(await longestWaitDuring(loaded)).toBeLessThan(0.5);
-    expect((await loaded).status).toBe(200);
+    expect(share).toBeLessThan(0.5);
+    expect(last.status).toBe(200);
   });
 
   it('do not notice a model whose predictions fail', async () => {
@@ -114,10 +121,10 @@ describe('other models', () => {
   });
 
   it('do not notice a file that crashes the native runtime; it is refused with the reason', async () => {
-    const refused = load('deep');
+    const { share, last } = await longestWaitDuring(() => load('deep'));
 
-    expect(await longestWaitDuring(refused)).toBeLessThan(0.5);
-    expect(await refused).toMatchObject({
+    expect(share).toBeLessThan(0.5);
+    expect(last).toMatchObject({
       status: 400,
       body: { error: expect.stringMatching(/crashes ONNX Runtime/) },
     });

@@ -337,14 +337,14 @@ static void open_conn(Conn *c) {
   update(c, 0, 1 << 24);
 }
 
-/* The next request that is due, on whatever is free. Returns whether there was room. */
+/* The next request that is due, on whatever is free; over HTTP/2 it is left to be flushed. Returns whether there was room. */
 static int ask_due(uint64_t due) {
   static int turn;
   for (int i = 0; i < conns; i++) {
     Conn *c = &all[turn = (turn + 1) % conns];
     if (!h2 && !c->busy) return ask1(c, due), 1;
     for (int n = 0; h2 && n < streams; n++)
-      if (!c->streams[n].busy) return ask2(c, &c->streams[n], due), flush(c), 1;
+      if (!c->streams[n].busy) return ask2(c, &c->streams[n], due), 1;
   }
   return 0;
 }
@@ -458,6 +458,9 @@ int main(int argc, char **argv) {
     /* In bursts, a tick apart: a wake-up for every request would make the load itself the bottleneck. */
     uint64_t tick = start + (now() - start) / TICK_NS * TICK_NS, due;
     while ((due = start + (uint64_t)(due_count * (1e9 / rate)) / TICK_NS * TICK_NS) <= tick && ask_due(due)) due_count++;
+    /* Requests of a burst that share a connection are written at once, as those are that follow answers read at once. */
+    for (int i = 0; h2 && i < conns; i++)
+      if (all[i].size > all[i].at) flush(&all[i]);
     int64_t wait = (int64_t)(tick + TICK_NS) - (int64_t)now();
     turn(wait < 0 ? 0 : wait);
   }

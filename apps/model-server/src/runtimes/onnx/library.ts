@@ -15,6 +15,7 @@ export const packedFolder = 'packed';
 export const packedSuffix = '.zst';
 export const unpackedFolder = '/tmp';
 
+let attempts = 0;
 let library: Promise<typeof import('onnxruntime-node')> | undefined;
 
 /** The ONNX runtime: loaded with the first model that needs it, and then asked for no more, since even that takes its time. */
@@ -33,7 +34,7 @@ export async function unpackAll(folder: string, target: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const to = join(target, basename(name, packedSuffix));
     if (await exists(to)) continue;
-    const partial = `${to}.${process.pid}.${threadId}`;
+    const partial = `${to}.${process.pid}.${threadId}.${++attempts}`;
     try {
       await pipeline(
         createReadStream(join(folder, name)),

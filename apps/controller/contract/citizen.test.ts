@@ -50,6 +50,13 @@ describe(`a good citizen (${real === undefined ? 'embedded' : 'real'} API server
     });
   });
 
+  it('makes them for a service with the longest name as well', async () => {
+    const name = `${'long-'.repeat(10)}est`;
+    await applyService(world, name, scaled);
+
+    expect(await podOf(world, name)).toMatchObject({ metadata: { labels: { [names.labels.service]: name } } });
+  });
+
   it('writes nothing again because of defaults that others added, and what somebody changed only once', async () => {
     const generations = async () => (await children()).map((child) => child?.metadata.generation ?? 1);
     const before = await generations();

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type ApiGroup,
+  apiGroups,
   besideGroup,
   builtInRuntime,
   customResourceDefinitions,
@@ -55,6 +56,14 @@ describe('namesFor', () => {
         expect(beside.predictor(ours).length).toBe(kserve.predictor(ours).length);
       }),
     );
+  });
+
+  it.each(apiGroups)('gives labels under %s that the API server takes for the longest names, one for each', (group) => {
+    const long = 'a'.repeat(52);
+    const apps = [`${long}a`, `${long}b`].map(namesFor(group).app);
+
+    expect(apps[0]).not.toBe(apps[1]);
+    for (const app of apps) expect(app).toMatch(/^[a-z0-9.-]{1,62}[a-z0-9]$/);
   });
 
   it('has all of them in the page for who moves', () => {

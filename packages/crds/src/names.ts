@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /** The group whose kinds Roundhouse serves unless KServe itself stays installed beside it. */
 export const kserveGroup = 'serving.kserve.io' as const;
 /** The group of the same kinds where KServe stays: its controllers and webhooks see nothing of them. */
@@ -66,13 +68,23 @@ export function namesFor(group: ApiGroup = kserveGroup) {
     isForeignLabel: (key: string) => !upstream && key.startsWith(`${kserveGroup}/`),
     finalizer: own('trainedmodel.finalizer'),
     predictor,
-    app: (service: string) => (upstream ? `isvc.${predictor(service)}` : predictor(service)),
+    app: (service: string) => labelValue(upstream ? `isvc.${predictor(service)}` : predictor(service)),
     modelConfig: (service: string, shard: number) => configMap(`modelconfig-${service}-${shard}`),
     /** The ConfigMap of settings for all services, beside the controller. */
     settings: configMap('inferenceservice-config'),
     /** Hosts of services, where the settings have no template. */
     domainTemplate: `${upstream ? '' : 'rh-'}{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}`,
   } as const;
+}
+
+const labelLengthMax = 63;
+const hashLength = 8;
+
+/** What would be too long for a label keeps its beginning; a hash tells it from others that begin so. */
+function labelValue(text: string): string {
+  if (text.length <= labelLengthMax) return text;
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, hashLength);
+  return `${text.slice(0, labelLengthMax - hashLength - 1)}-${hash}`;
 }
 
 /** Our annotations, the same under every group. */

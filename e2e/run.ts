@@ -13,14 +13,7 @@ import { run } from './frame/run.ts';
 import { summaryOf, type TestResults } from './frame/summary.ts';
 import { checkout } from './frame/world.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    keep: { type: 'boolean', default: false },
-    summary: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
+const { values, positionals } = readArguments();
 
 /** All models that we claim take minutes to come and go: only those wait for them who ask for nothing else. */
 const isScaleRun = positionals.length === 1 && positionals[0] === 'scale';
@@ -48,6 +41,22 @@ else if (target === 'kind') process.exitCode = await onKind();
 else {
   console.error(`E2E_TARGET is "${target}"; it can be kind, kubeconfig or local`);
   process.exitCode = 2;
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        keep: { type: 'boolean', default: false },
+        summary: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`${(error as Error).message}; see npm run e2e -- --help`);
+    process.exit(2);
+  }
 }
 
 async function onKind(): Promise<number> {

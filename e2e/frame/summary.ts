@@ -43,7 +43,7 @@ export async function summaryOf(results: TestResults, target: string): Promise<s
   );
   const total = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
   const { E2E_MODELS } = process.env;
-  const command = `${E2E_MODELS === undefined ? '' : `E2E_MODELS=${E2E_MODELS} `}npm run e2e -- --summary`;
+  const command = `${E2E_MODELS === undefined ? '' : `E2E_MODELS=${E2E_MODELS} `}npm run e2e -- --summary docs/e2e-on-kind.md`;
   return [
     '# The scenarios on a real cluster',
     '',

@@ -6,6 +6,7 @@ import type { Log } from '@roundhouse/telemetry';
 import { type Config, version } from './config.ts';
 import type { AssignmentChange } from './desired.ts';
 import type { Entry } from './entry.ts';
+import type { Keeper } from './keeper.ts';
 import type { WantedModel } from './model.ts';
 
 /** What the agent tells the controller; nothing at all where there is no control stream. */
@@ -13,7 +14,6 @@ export type Control = {
   readonly connected: boolean;
   changed(entry: Readonly<Entry>): void;
   gone(name: string): void;
-  traffic(name: string, requests: number, errors: number): void;
   serverReady(ready: boolean): void;
   draining(): void;
   run(signal: AbortSignal): Promise<void>;
@@ -23,7 +23,6 @@ export const noControl: Control = {
   connected: false,
   changed: () => {},
   gone: () => {},
-  traffic: () => {},
   serverReady: () => {},
   draining: () => {},
   run: async () => {},
@@ -36,12 +35,13 @@ export type ControlDeps = {
   readonly dialect: Dialect;
   /** host:port of the data path, once it listens. */
   readonly dataAddress: () => string;
+  readonly keeper: Pick<Keeper, 'takeTraffic'>;
   readonly onAssignment: (change: AssignmentChange) => void;
 };
 
 /** Opens the control stream; the gRPC library is loaded only here. */
 export async function openControl(deps: ControlDeps, { env }: Config): Promise<Control> {
-  const { clock, random, log, dialect, dataAddress, onAssignment } = deps;
+  const { clock, random, log, dialect, dataAddress, keeper, onAssignment } = deps;
   const [{ attachAgent }, { reportOf }] = await Promise.all([
     import('@roundhouse/control-protocol'),
     import('./reports.ts'),
@@ -69,6 +69,7 @@ export async function openControl(deps: ControlDeps, { env }: Config): Promise<C
         dialect: { name: dialect.name, ...dialect.protocols, index: dialect.listing !== undefined },
         zone: env.ROUNDHOUSE_ZONE,
       }),
+      traffic: keeper.takeTraffic,
       onAssignment({ models, changed, removed }) {
         for (const name of changed) {
           const model = models.get(name);
@@ -85,7 +86,6 @@ export async function openControl(deps: ControlDeps, { env }: Config): Promise<C
     },
     changed: (entry) => stream.report([reportOf(entry)], []),
     gone: (name) => stream.report([], [name]),
-    traffic: stream.traffic,
     serverReady: stream.serverReady,
     draining: stream.draining,
     run: stream.run,

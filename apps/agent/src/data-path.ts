@@ -27,13 +27,12 @@ export type DataPathDeps = {
   readonly protocols: Dialect['protocols'] | undefined;
   /** It takes an inference request without `Content-Type` for something else than JSON. */
   readonly wantsContentType: boolean;
-  /** The server did not take a request: look at it. */
   /** Whether requests should come here. */
   readonly isReady: () => boolean;
   /** The pod is going: its server does not come back. */
   readonly isEnding: () => boolean;
+  /** The server did not take a request: look at it. */
   readonly onDoubt: () => void;
-  readonly onTraffic: (model: string, failed: boolean) => void;
 };
 
 export type DataPath = {
@@ -71,7 +70,7 @@ export type ServerPlace = ServerAddress & {
 
 /** The pod's traffic: requests go to the model server when their model is there, and wait while that is a matter of time. */
 export async function openDataPath(
-  { clock, random, keeper, keeps, protocols, wantsContentType, isReady, isEnding, onDoubt, onTraffic }: DataPathDeps,
+  { clock, random, keeper, keeps, protocols, wantsContentType, isReady, isEnding, onDoubt }: DataPathDeps,
   listen: { readonly host: string; readonly port: number },
   { port, socketPath, localSocket }: ServerPlace,
   grpcPort: number,
@@ -147,9 +146,7 @@ export async function openDataPath(
       const failed = exchange.status >= 500;
       if (failed) counts.errors++;
       if (exchange.tag === noEntry) return;
-      const entry = exchange.tag as Entry; // only `send` sets it
-      leave(entry);
-      onTraffic(entry.name, failed);
+      leave(exchange.tag as Entry, failed); // only `send` sets it
     },
   });
   const host = '127.0.0.1';

@@ -39,6 +39,17 @@ export class Entries {
     return this.#byName.keys();
   }
 
+  /** Requests to each model since this was called before, of those that had any. */
+  *takeTraffic(): Generator<{ readonly name: string; readonly requests: number; readonly errors: number }> {
+    for (const entry of this.#byName.values()) {
+      const { name, requests, errors } = entry;
+      if (requests === 0) continue;
+      entry.requests = 0;
+      entry.errors = 0;
+      yield { name, requests, errors };
+    }
+  }
+
   values(): IterableIterator<Entry> {
     return this.#byName.values();
   }

@@ -6,6 +6,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export type Entry = Mutable<ModelFacts> & {
   readonly name: string;
   inFlight: number;
+  /** That are over since the controller was last told, and how many of them failed. */
+  requests: number;
+  errors: number;
   /** Of the download under way. */
   bytesDone: number;
   bytesTotal: number;
@@ -43,6 +46,8 @@ export function emptyEntry(name: string): Entry {
     givenUp: undefined,
     failure: undefined,
     inFlight: 0,
+    requests: 0,
+    errors: 0,
     bytesDone: 0,
     bytesTotal: 0,
     own,
@@ -55,6 +60,8 @@ export function enter(entry: Entry): void {
 }
 
 /** A request to the model is over. */
-export function leave(entry: Entry): void {
+export function leave(entry: Entry, failed: boolean): void {
+  entry.requests++;
+  if (failed) entry.errors++;
   if (--entry.inFlight === 0) entry.own.onIdle?.();
 }

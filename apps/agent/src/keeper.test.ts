@@ -134,6 +134,17 @@ describe('the keeper', () => {
     expect(stateNow('iris')).toBe('gone');
   });
 
+  it('counts the requests to each model that are over, and tells of each once', async () => {
+    world.keeper.want(mapOf(iris, aModel('other')));
+    await world.pass(1_000);
+    world.request('iris')();
+    world.request('iris')(true);
+    world.request('other'); // still under way
+
+    expect([...world.keeper.takeTraffic()]).toEqual([{ name: 'iris', requests: 2, errors: 1 }]);
+    expect([...world.keeper.takeTraffic()]).toEqual([]);
+  });
+
   it('keeps a model that is wanted again while it drains', async () => {
     world.keeper.want(mapOf(iris));
     await world.pass(1_000);

@@ -248,6 +248,7 @@ export function createKeeper(deps: KeeperDeps, limits: Limits, stop: AbortSignal
     /** By the name in `[start, end)`. */
     find: (bytes: Uint8Array, start: number, end: number): Readonly<Entry> | undefined => table.find(bytes, start, end),
     entries: (): Iterable<Readonly<Entry>> => table.values(),
+    takeTraffic: () => table.takeTraffic(),
 
     /** Resolves when nothing runs any more; after `stop`. */
     async close() {

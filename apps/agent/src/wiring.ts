@@ -78,13 +78,12 @@ export async function buildAgent(config: Config, env: Env, write: WriteLine): Pr
   let data: DataPath | undefined;
   let isEnding = () => false;
   const isReady = () => keeper.serverUp && !isEnding();
-  const onTraffic = (model: string, failed: boolean) => control.traffic(model, 1, failed ? 1 : 0);
   // Of a server that is only known to speak V2 we cannot say that it does not speak V1 as well.
   const protocols = dialect.name === 'v2' ? undefined : dialect.protocols;
   const { wantsContentType } = dialect;
   const dataDeps = {
     ...{ clock, random, keeper, keeps: flags['enable-puller'] },
-    ...{ protocols, wantsContentType, isReady, isEnding: () => isEnding(), onDoubt: watch.doubt, onTraffic },
+    ...{ protocols, wantsContentType, isReady, isEnding: () => isEnding(), onDoubt: watch.doubt },
   };
   const place = { ...address, localSocket: localSocketFor(config, dialect.name) };
   data = await openDataPath(dataDeps, { host, port: flags.port }, place, flags['component-grpc-port']);

@@ -318,6 +318,7 @@ export function runAgent(world: World, service: string, pod: KubeObject, peer: P
         podUid: pod.metadata.uid ?? '',
         dataAddress: '127.0.0.1:1',
       }),
+      traffic: () => [],
       onAssignment({ models, changed, removed }) {
         for (const name of changed) assigned.add(name);
         for (const name of removed) assigned.delete(name);

@@ -73,6 +73,7 @@ describe('peers whose controller is away', () => {
     const agent = attachAgent(deps, {
       connection,
       hello: () => ({ version: '0.1.0', instance: 'i', namespace: 'd', service: 's', podName: 'p', podUid: 'u' }),
+      traffic: () => [],
       onAssignment: ({ models }) => void assignments.push(models.size),
     });
     const running = Promise.all([router.run(stop.signal), agent.run(stop.signal)]);

@@ -143,6 +143,7 @@ function runAgent(api: Issuer, port: number, pod: KubeObject, delayed: Promise<v
       podUid: pod.metadata.uid ?? '',
       dataAddress: '127.0.0.1:1',
     }),
+    traffic: () => [],
     onAssignment({ models, changed, removed }) {
       for (const name of changed) seen.set(name, performance.now());
       const digestOf = (name: string) => models.get(name)?.digest ?? '';

@@ -17,7 +17,7 @@ function aService(limits: Partial<ServiceLimits>): Service {
 
 function aModel(service: Service, name: string): Model {
   const model = { service, name } as Model;
-  return Object.assign(model, { load: { seat: new Seat(model), inFlight: 0, queue: new Set<Exchange>() } });
+  return Object.assign(model, { seat: new Seat(model) });
 }
 
 /** A request that asks to be let in again when it is resumed, as a relay's does. */

@@ -32,26 +32,27 @@ export function createAdmission(requestsMax: number): Admission {
     const { load } = model.service;
     total++;
     if (load.inFlight++ === 0) active++;
-    model.load.inFlight++;
-    exchange.tag = model.load.seat;
+    model.seat.inFlight++;
+    exchange.tag = model.seat;
   };
 
-  const fits = ({ service, load }: Model) =>
-    service.load.inFlight < service.limits.concurrency && load.inFlight < service.limits.modelConcurrency;
+  const fits = ({ service, seat }: Model) =>
+    service.load.inFlight < service.limits.concurrency && seat.inFlight < service.limits.modelConcurrency;
 
   const unqueue = (model: Model, exchange: Exchange) => {
-    if (!model.load.queue.delete(exchange)) return;
+    const { queue } = model.seat;
+    if (!queue?.delete(exchange)) return;
     queuedInAll--;
     const { load } = model.service;
     load.queued--;
-    if (model.load.queue.size === 0) load.queues.delete(model);
+    if (queue.size === 0) load.queues.delete(model);
   };
 
   /** The first in the queue of the model whose turn it is. */
   const next = ({ load }: Service): [Model, Exchange] | undefined => {
     for (const model of load.queues) {
       if (!fits(model)) continue;
-      const [exchange] = model.load.queue;
+      const [exchange] = model.seat.queue!;
       unqueue(model, exchange!);
       if (load.queues.delete(model)) load.queues.add(model); // its next turn comes after everybody else's
       return [model, exchange!];
@@ -79,22 +80,23 @@ export function createAdmission(requestsMax: number): Admission {
       exchange.bodySizeMax = Math.min(exchange.bodySizeMax, limits.bodyBytes);
       exchange.responseTimeoutMs = Math.min(exchange.responseTimeoutMs, limits.timeoutMs);
       // Who waits already goes first.
-      if (fits(model) && (load.queued === 0 || model.load.queue.size === 0)) {
+      if (fits(model) && (load.queued === 0 || !model.seat.queue?.size)) {
         take(model, exchange);
         return undefined;
       }
       const most = limits.queue ?? Math.min(limits.concurrency, limits.modelConcurrency);
       if (load.queued >= most) return queueFull(model);
-      model.load.queue.add(exchange);
+      model.seat.queue ??= new Set();
+      model.seat.queue.add(exchange);
       load.queues.add(model);
       load.queued++;
       queuedInAll++;
       return 'parked';
     },
-    leave({ model }) {
-      const { service } = model;
+    leave(seat) {
+      const { service } = seat.model;
       total--;
-      model.load.inFlight--;
+      seat.inFlight--;
       if (--service.load.inFlight === 0) active--;
       if (service.load.queued === 0) return;
       // Not from within the call that ended a request: that one is not through with the head that all share.
@@ -102,7 +104,7 @@ export function createAdmission(requestsMax: number): Admission {
       toServe.add(service);
     },
     forget: unqueue,
-    waitedTooLong: (model, exchange) => (model.load.queue.has(exchange) ? waitedForTurn(model) : undefined),
+    waitedTooLong: (model, exchange) => (model.seat.queue?.has(exchange) ? waitedForTurn(model) : undefined),
     get inFlight() {
       return total;
     },

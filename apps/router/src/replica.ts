@@ -20,6 +20,8 @@ export class Replica {
   readonly id: string;
   readonly address: string;
   readonly upstream: Upstream;
+  /** Just this one: what thousands of models with one copy have in common. */
+  readonly alone: readonly Replica[] = [this];
   draining = false;
   zone = '';
   /** Nothing is sent to it until a connection succeeds. */

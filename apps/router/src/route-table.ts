@@ -1,5 +1,5 @@
 import type { wire } from '@roundhouse/control-protocol';
-import { type Exchange, ModelTable, type RequestHead } from '@roundhouse/http-relay';
+import { ModelTable, type RequestHead } from '@roundhouse/http-relay';
 import { rendezvousOrder } from './policies/rendezvous.ts';
 import type { Replica } from './replica.ts';
 import { Answers, type Model, Seat, type Service, type ServiceLimits, type ServiceLoad } from './service.ts';
@@ -54,18 +54,20 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
 
   const resolve = (model: Model) => {
     const of = (isWanted: (residency: wire.Residency) => boolean) =>
-      model.copies.flatMap(({ replica, residency }) =>
-        isWanted(residency) ? (model.service.replicas.get(replica) ?? []) : [],
+      shared(
+        model.copies.flatMap(({ replica, residency }) =>
+          isWanted(residency) ? (model.service.replicas.get(replica) ?? []) : [],
+        ),
       );
     const had = model.warm.length + model.cold.length;
     model.warm = of((residency) => residency === warm);
-    model.near = deps.zone === '' ? model.warm : model.warm.filter(({ zone }) => zone === deps.zone);
+    model.near = deps.zone === '' ? model.warm : shared(model.warm.filter(({ zone }) => zone === deps.zone));
     model.far =
-      model.near.length === model.warm.length ? noReplicas : model.warm.filter(({ zone }) => zone !== deps.zone);
-    model.cold = rendezvousOrder(
-      model.name,
-      of((residency) => residency !== warm),
-    );
+      model.near.length === model.warm.length
+        ? noReplicas
+        : shared(model.warm.filter(({ zone }) => zone !== deps.zone));
+    const cold = of((residency) => residency !== warm);
+    model.cold = cold.length > 1 ? rendezvousOrder(model.name, cold) : cold;
     if (had > 0 && model.warm.length + model.cold.length === 0) model.lostMs = deps.now();
   };
 
@@ -226,6 +228,11 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
   };
 }
 
+/** One list for all who have none or the same one: a request for one of thousands of models then touches less memory. */
+function shared(replicas: readonly Replica[]): readonly Replica[] {
+  return replicas.length > 1 ? replicas : (replicas[0]?.alone ?? noReplicas);
+}
+
 /** Whether the first `size` bytes of `known` are those of `bytes` from `start`. */
 function isSame(known: Uint8Array, bytes: Uint8Array, start: number, size: number): boolean {
   for (let i = size - 1; i >= 0; i--) if (known[i] !== bytes[start + i]) return false;
@@ -268,7 +275,5 @@ function newService(route: wire.ServiceRoute, id: number, limits: ServiceLimits)
 
 function newModel(service: Service, name: string): Model {
   const model = { service, name, copies: [], warm: [], near: [], far: [], cold: [], lostMs: undefined };
-  return Object.assign(model, {
-    load: { seat: new Seat(model as unknown as Model), inFlight: 0, queue: new Set<Exchange>() },
-  });
+  return Object.assign(model, { seat: new Seat(model as unknown as Model) });
 }

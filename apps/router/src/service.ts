@@ -31,7 +31,7 @@ export type Model = {
   cold: readonly Replica[];
   /** When the last copy went, in the clock's monotonic milliseconds; undefined if there was none yet. */
   lostMs: number | undefined;
-  readonly load: Load;
+  readonly seat: Seat;
 };
 
 /** Bounds of one service, in this router. `Infinity` is none. */
@@ -46,15 +46,12 @@ export type ServiceLimits = {
   readonly timeoutMs: number;
 };
 
-/** What a model has under way. Its seat marks an exchange as counted, without an object per request. */
-export type Load = {
-  readonly seat: Seat;
-  inFlight: number;
-  readonly queue: Set<Exchange>;
-};
-
+/** What a model has under way. It marks an exchange as counted, without an object per request. */
 export class Seat {
   readonly model: Model;
+  inFlight = 0;
+  /** Those who wait for their turn; made when there is one. */
+  queue: Set<Exchange> | undefined;
 
   constructor(model: Model) {
     this.model = model;

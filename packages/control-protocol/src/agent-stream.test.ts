@@ -42,10 +42,9 @@ describe('attachAgent and serveControl', () => {
           beats.push({ requests: Number(traffic[0]?.requests ?? 0), ready: serverReady, draining }),
         ),
     });
-    const { stream } = rig.agent();
+    const traffic = [{ name: 'a', requests: 3, errors: 1 }];
+    const { stream } = rig.agent({ traffic: () => (beats.length === 0 ? [] : traffic.splice(0)) });
     await until(() => beats.length === 1);
-    stream.traffic('a', 2, 0);
-    stream.traffic('a', 1, 1);
     stream.serverReady(true);
     await until(() => beats.length === 2);
     stream.draining();

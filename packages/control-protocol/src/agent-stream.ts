@@ -32,15 +32,17 @@ export type AgentStreamOptions = {
   readonly connection: Connection;
   /** Called at each connection. */
   hello(): AgentHelloFields;
+  /** Called for each heartbeat: requests to models since it was called before, by those that had any. */
+  traffic(): Iterable<ModelTraffic>;
   /** Called for each change, and once after each connection even if nothing changed meanwhile. */
   onAssignment(view: AssignmentView): void;
 };
 
+export type ModelTraffic = { readonly name: string; readonly requests: number; readonly errors: number };
+
 export type AgentStream = {
   /** Sets the reports of these models, and forgets `gone`. All reports are kept here, and said again to a new controller. */
   report(models: readonly ModelReportFields[], gone: readonly string[]): void;
-  /** Adds to the counts that the next heartbeat carries. */
-  traffic(name: string, requests: number, errors: number): void;
   /** Whether the model server answers; false until said otherwise. Sent at once when it changes. */
   serverReady(ready: boolean): void;
   /** The pod is going away: routers are to send nothing new. */
@@ -56,10 +58,10 @@ type Body = NonNullable<MessageInitShape<typeof AgentMessageSchema>['body']>;
 const coalesceMs = 5;
 
 /** The agent's end of the control stream. */
-export function attachAgent(deps: Deps, { connection, hello, onAssignment }: AgentStreamOptions): AgentStream {
+export function attachAgent(deps: Deps, options: AgentStreamOptions): AgentStream {
+  const { connection, hello, onAssignment } = options;
   const reports = new Map<string, ModelReportFields>();
   const pending = new Set<string>();
-  const counts = new Map<string, { requests: number; errors: number }>();
   const assigned = new Map<string, AssignedModel>();
   const state = { ready: false, draining: false };
   let flushing = false;
@@ -67,13 +69,11 @@ export function attachAgent(deps: Deps, { connection, hello, onAssignment }: Age
   let connected = false;
 
   const heartbeat = (): Body => {
-    const traffic: { name: string; requests: bigint; errors: bigint }[] = [];
-    for (const [name, count] of counts) {
-      if (count.requests === 0)
-        counts.delete(name); // nobody asked since the last one
-      else traffic.push({ name, requests: BigInt(count.requests), errors: BigInt(count.errors) });
-      count.requests = count.errors = 0;
-    }
+    const traffic = Array.from(options.traffic(), ({ name, requests, errors }) => ({
+      name,
+      requests: BigInt(requests),
+      errors: BigInt(errors),
+    }));
     return { case: 'heartbeat', value: { traffic, serverReady: state.ready, draining: state.draining } };
   };
 
@@ -151,12 +151,6 @@ export function attachAgent(deps: Deps, { connection, hello, onAssignment }: Age
         pending.add(name);
       }
       flush();
-    },
-    traffic(name, requests, errors) {
-      const count = counts.get(name);
-      if (count === undefined) return void counts.set(name, { requests, errors });
-      count.requests += requests;
-      count.errors += errors;
     },
     serverReady(ready) {
       if (ready === state.ready) return;

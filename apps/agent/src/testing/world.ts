@@ -43,7 +43,7 @@ export type SimulatedWorld = {
   /** As the watch does. */
   observe(): void;
   /** A request to the model starts; the returned function ends it. */
-  request(model: string): () => void;
+  request(model: string): (failed?: boolean) => void;
   /** A new agent over the same disk and server. */
   restartAgent(): Promise<void>;
 };
@@ -135,7 +135,7 @@ export async function simulate(limits: Partial<Limits> = {}): Promise<SimulatedW
       const entry = world.keeper.entry(model) as Entry | undefined;
       if (entry === undefined) return () => {};
       enter(entry);
-      return () => leave(entry);
+      return (failed = false) => leave(entry, failed);
     },
     async restartAgent() {
       stop.abort();

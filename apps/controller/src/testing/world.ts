@@ -114,6 +114,7 @@ export function runAgent({ port, ca }: World, podUid: string, outcome: 'loads' |
         podUid,
         dataAddress: '127.0.0.1:1',
       }),
+      traffic: () => [],
       onAssignment({ models, changed, removed }) {
         assigned.splice(0, assigned.length, ...models.keys());
         const { LOADED, DOWNLOAD_FAILED } = wire.ModelState;

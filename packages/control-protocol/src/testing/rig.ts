@@ -69,6 +69,7 @@ export async function createRig() {
           podName: 'p',
           podUid: 'u',
         }),
+        traffic: () => [],
         onAssignment: () => {},
         ...options,
       });

@@ -337,14 +337,16 @@ static void open_conn(Conn *c) {
   update(c, 0, 1 << 24);
 }
 
-/* The next request that is due, on whatever is free; over HTTP/2 it is left to be flushed. Returns whether there was room. */
+/* The next request that is due, on whatever is free; over HTTP/2 it is left to be flushed. A connection is filled before the next
+ * has its turn, as it is when answers that came in a row are followed by requests. Returns whether there was room. */
 static int ask_due(uint64_t due) {
   static int turn;
   for (int i = 0; i < conns; i++) {
-    Conn *c = &all[turn = (turn + 1) % conns];
-    if (!h2 && !c->busy) return ask1(c, due), 1;
+    Conn *c = &all[turn];
+    if (!h2 && !c->busy) return ask1(c, due), turn = (turn + 1) % conns, 1;
     for (int n = 0; h2 && n < streams; n++)
       if (!c->streams[n].busy) return ask2(c, &c->streams[n], due), 1;
+    turn = (turn + 1) % conns;
   }
   return 0;
 }

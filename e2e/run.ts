@@ -124,7 +124,7 @@ async function scenarios(where: string): Promise<number> {
   const status = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)));
   if (status === 0 && values.summary !== undefined) {
     const parsed: TestResults = JSON.parse(readFileSync(results, 'utf8'));
-    writeFileSync(values.summary, await summaryOf(parsed, where));
+    writeFileSync(values.summary, await summaryOf(parsed, where, values.summary));
   }
   return status;
 }

@@ -22,7 +22,7 @@ const hasPassed = ({ assertionResults }: TestResults['testResults'][number]) =>
   assertionResults.some(({ status }) => status === 'passed');
 
 /** A page about a run in which everything passed. */
-export async function summaryOf(results: TestResults, target: string): Promise<string> {
+export async function summaryOf(results: TestResults, target: string, file: string): Promise<string> {
   const { kubeconfig, phases } = readInstalled();
   const kubectl = await clusterKubectl(kubeconfig);
   const { serverVersion }: { serverVersion: { gitVersion: string } } = JSON.parse(
@@ -43,7 +43,7 @@ export async function summaryOf(results: TestResults, target: string): Promise<s
   );
   const total = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
   const { E2E_MODELS } = process.env;
-  const command = `${E2E_MODELS === undefined ? '' : `E2E_MODELS=${E2E_MODELS} `}npm run e2e -- --summary docs/e2e-on-kind.md`;
+  const command = `${E2E_MODELS === undefined ? '' : `E2E_MODELS=${E2E_MODELS} `}npm run e2e -- --summary ${file}`;
   return [
     '# The scenarios on a real cluster',
     '',

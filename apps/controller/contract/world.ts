@@ -170,8 +170,13 @@ export async function applyService({ names, kube, namespace }: World, name: stri
   return await kube.create(names.inferenceServices, object, forever);
 }
 
-export async function applyModel({ names, kube, namespace }: World, name: string, inferenceService: string) {
-  const model = { storageUri: `s3://bucket/${name}`, framework: 'onnx', memory: '1Mi' };
+export async function applyModel(
+  { names, kube, namespace }: World,
+  name: string,
+  inferenceService: string,
+  storageUri = `s3://bucket/${name}`,
+) {
+  const model = { storageUri, framework: 'onnx', memory: '1Mi' };
   const metadata = { name, namespace };
   const object = { apiVersion: `${names.group}/v1alpha1`, kind: 'TrainedModel', metadata };
   return await kube.create(names.trainedModels, { ...object, spec: { inferenceService, model } }, forever);

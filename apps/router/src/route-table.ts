@@ -54,20 +54,16 @@ export function createRouteTable(deps: RouteTableDeps): RouteTable {
 
   const resolve = (model: Model) => {
     const of = (isWanted: (residency: wire.Residency) => boolean) =>
-      shared(
-        model.copies.flatMap(({ replica, residency }) =>
-          isWanted(residency) ? (model.service.replicas.get(replica) ?? []) : [],
-        ),
+      model.copies.flatMap(({ replica, residency }) =>
+        isWanted(residency) ? (model.service.replicas.get(replica) ?? []) : [],
       );
     const had = model.warm.length + model.cold.length;
-    model.warm = of((residency) => residency === warm);
-    model.near = deps.zone === '' ? model.warm : shared(model.warm.filter(({ zone }) => zone === deps.zone));
-    model.far =
-      model.near.length === model.warm.length
-        ? noReplicas
-        : shared(model.warm.filter(({ zone }) => zone !== deps.zone));
     const cold = of((residency) => residency !== warm);
-    model.cold = cold.length > 1 ? rendezvousOrder(model.name, cold) : cold;
+    const isNear = ({ zone }: Replica) => deps.zone === '' || zone === deps.zone;
+    model.warm = shared(of((residency) => residency === warm));
+    model.near = shared(model.warm.filter(isNear));
+    model.far = shared(model.warm.filter((replica) => !isNear(replica)));
+    model.cold = shared(rendezvousOrder(model.name, cold));
     if (had > 0 && model.warm.length + model.cold.length === 0) model.lostMs = deps.now();
   };
 

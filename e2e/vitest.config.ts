@@ -10,7 +10,7 @@ export default mergeConfig(shared, {
     // What uses the embedded cluster's command line, or files and stores of this machine, is for there; what needs real pods for a real cluster.
     exclude: isLocal
       ? ['**/node_modules/**', 'scenarios/kubernetes/**']
-      : ['**/node_modules/**', 'scenarios/{beside-kserve,command-line,conformance,private-buckets,storage}.e2e.ts'],
+      : ['**/node_modules/**', 'scenarios/{beside-kserve,command-line,conformance,storage}.e2e.ts'],
     fileParallelism: false,
     testTimeout: isLocal ? 120_000 : 300_000,
     hookTimeout: 240_000,

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { clusterRequests, constantModel } from '@roundhouse/testkit';
+import { join } from 'node:path';
+import { clusterRequests, s3Keys } from '@roundhouse/testkit';
+import { rolldown } from 'rolldown';
 import { kubectlPath } from '../../tools/kubectl.ts';
+import { artifactPath } from './artifact-server.ts';
 import { type Installed, readInstalled } from './installation.ts';
 import { killContainer } from './kind.ts';
+import { storePorts } from './private-stores.ts';
 import { run } from './run.ts';
 import { actions, type World } from './world.ts';
 
@@ -13,7 +17,15 @@ export async function openClusterWorld(): Promise<World> {
   const api = clusterRequests(await adminAccess(kubectl));
   return {
     ...actions(kubectl, api, installed.routerUrl),
-    artifact: (name, value, delayMs = 0) => `${artifactsUrl}/${value}/after-${delayMs}/${name}/model.json`,
+    artifact: (...what) => `http://${storeHost}:${storePorts.artifacts}${artifactPath(...what)}`,
+    async stores() {
+      const proxy = `/api/v1/namespaces/${testNamespace}/services/artifacts:key/proxy/`;
+      const serviceAccountKey = await kubectl(['get', '--raw', proxy]);
+      return {
+        s3: { url: `http://${storeHost}:${storePorts.s3}`, keys: s3Keys },
+        gcs: { url: `http://${storeHost}:${storePorts.gcs}`, serviceAccountKey },
+      };
+    },
     kill: (namespace, podPrefix, container) => killContainer(kubectl, installed, namespace, podPrefix, container),
     async close() {
       await kubectl(['delete', 'inferenceservices,trainedmodels', '--all', '--timeout=200s']);
@@ -41,22 +53,17 @@ export async function adminAccess(kubectl: World['kubectl']) {
 }
 
 export const testNamespace = 'roundhouse-e2e';
-const artifactsUrl = `http://artifacts.${testNamespace}.svc:8080`;
+const storeHost = `artifacts.${testNamespace}.svc`;
 
-/** What the tests add to a cluster: an administrator, and a server of artifacts that runs on an image that is there already. */
-export function testObjects({ image }: { readonly image: string }): readonly object[] {
+/** What the tests add to a cluster: an administrator, and what models come from, on an image that is there already. */
+export async function testObjects({ image }: { readonly image: string }): Promise<readonly object[]> {
   const meta = (name: string) => ({ name, namespace: testNamespace });
   const labels = { app: 'artifacts' };
   const container = {
     name: 'artifacts',
     image,
-    command: ['/nodejs/bin/node', '/srv/server.mjs'],
-    env: [
-      { name: 'MODEL', value: constantModel(123_456) },
-      { name: 'PORT', value: '8080' },
-    ],
-    ports: [{ name: 'http', containerPort: 8080 }],
-    readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+    command: ['/nodejs/bin/node', '/srv/store.mjs'],
+    readinessProbe: { tcpSocket: { port: storePorts.artifacts }, periodSeconds: 1 },
     volumeMounts: [{ name: 'code', mountPath: '/srv' }],
     securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
   };
@@ -72,12 +79,12 @@ export function testObjects({ image }: { readonly image: string }): readonly obj
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
       subjects: [{ kind: 'ServiceAccount', ...meta('admin') }],
     },
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata: meta('artifacts'), data: { 'server.mjs': artifactServer } },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: meta('artifacts'), data: { 'store.mjs': await storeProgram() } },
     {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: meta('artifacts'),
-      spec: { selector: labels, ports: [{ port: 8080, targetPort: 'http' }] },
+      spec: { selector: labels, ports: Object.entries(storePorts).map(([name, port]) => ({ name, port })) },
     },
     {
       apiVersion: 'apps/v1',
@@ -91,18 +98,12 @@ export function testObjects({ image }: { readonly image: string }): readonly obj
   ];
 }
 
-/** `/VALUE/after-MS/NAME/model.json` answers the model of VALUE after MS milliseconds; `corrupt` the first half of one. */
-const artifactServer = `
-import { createServer } from 'node:http';
-createServer((request, response) => {
-  const [, value, delay] = /^\\/(\\d+|corrupt)\\/after-(\\d+)\\/[^/]+\\/model\\.json$/.exec(request.url) ?? [];
-  const whole = process.env.MODEL.replaceAll('123456', value);
-  const content = value === 'corrupt' ? whole.slice(0, whole.length / 2) : whole;
-  const head = { 'content-length': String(content.length), etag: '"' + value + '"' };
-  const end = () => response.writeHead(value === undefined ? 404 : 200, head).end(request.method === 'HEAD' ? '' : content);
-  setTimeout(end, request.method === 'HEAD' ? 0 : Number(delay ?? 0));
-}).listen(Number(process.env.PORT));
-process.on('SIGTERM', () => process.exit(0));
-`;
+/** The text of store-pod.ts with all that it imports. */
+async function storeProgram(): Promise<string> {
+  const bundle = await rolldown({ input: join(import.meta.dirname, 'store-pod.ts'), platform: 'node' });
+  const { output } = await bundle.generate({ format: 'esm', minify: true });
+  await bundle.close();
+  return output[0].code;
+}
 
 export type { Installed };

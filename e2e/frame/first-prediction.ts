@@ -10,12 +10,9 @@ import { actions, until } from './world.ts';
 export async function installAndPredict(options: ChartOptions) {
   const kubectl = await clusterKubectl(options.kubeconfig);
   const [image = ''] = imagesOf(options.registry, options.tag);
-  await kubectl(
-    ['apply', '-f', '-'],
-    testObjects({ image })
-      .map((object) => JSON.stringify(object))
-      .join('\n---\n'),
-  );
+  const objects = await testObjects({ image });
+  // by the server: a client-side apply would copy the stores' program, 0.7 MB, into an annotation, of which 256 KiB are allowed
+  await kubectl(['apply', '--server-side', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n---\n'));
   await kubectl(['rollout', 'status', '-n', 'roundhouse-e2e', 'deployment/artifacts', '--timeout=60s']);
   await kubectl(['create', 'namespace', systemNamespace]);
   const restricted = 'pod-security.kubernetes.io/enforce=restricted';

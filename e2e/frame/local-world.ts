@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterRequests, constantModel, pidOf, type Stack, startStack } from '@roundhouse/testkit';
 import { kubectlPath } from '../../tools/kubectl.ts';
-import { startArtifactServer } from './artifact-server.ts';
+import { artifactPath, startArtifactServer } from './artifact-server.ts';
+import { startPrivateStores } from './private-stores.ts';
 import { run } from './run.ts';
 import { actions, checkout, until, type World } from './world.ts';
 
@@ -30,17 +31,22 @@ export async function openLocalWorld({ env, dataDirectory, args = [] }: LocalWor
     }),
   ]);
   const api = clusterRequests(stack);
+  let stores: ReturnType<typeof startPrivateStores> | undefined;
   const runKubectl: World['kubectl'] = (args, input) =>
     run(kubectl, args, { ...(input !== undefined && { input }), env: { KUBECONFIG: stack.kubeconfig } });
   return {
     ...actions(runKubectl, api, stack.routerUrl),
     stack,
     artifact(name, value, delayMs) {
-      if (delayMs !== undefined) return artifacts.uri(Number(value), delayMs);
+      if (delayMs !== undefined) return `http://127.0.0.1:${artifacts.port}${artifactPath(name, value, delayMs)}`;
       mkdirSync(join(models, name), { recursive: true });
       const content = value === 'corrupt' ? '{"learner": {"gradient' : constantModel(value);
       writeFileSync(join(models, name, 'model.json'), content);
       return `file://${join(models, name)}`;
+    },
+    async stores() {
+      stores ??= startPrivateStores();
+      return await stores;
     },
     async kill(namespace, podPrefix, container) {
       const pid = await pidOf(api, namespace, podPrefix, container);
@@ -55,7 +61,7 @@ export async function openLocalWorld({ env, dataDirectory, args = [] }: LocalWor
     },
     async close() {
       await stack.stop();
-      await artifacts.close();
+      await Promise.all([artifacts.close(), stores?.then(({ close }) => close())]);
       rmSync(models, { recursive: true, force: true });
     },
   };

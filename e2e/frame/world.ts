@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ClusterRequests } from '@roundhouse/testkit';
 import { request } from 'undici';
+import type { PrivateStores } from './private-stores.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
 
@@ -25,6 +26,8 @@ export type World = {
   apply(...objects: readonly unknown[]): Promise<string>;
   /** The URI of an artifact that answers `value`; of one that takes `delayMs` to come; of one that is broken. */
   artifact(name: string, value: number | 'corrupt', delayMs?: number): string;
+  /** Stores that want credentials. */
+  stores(): Promise<PrivateStores>;
   predict(service: string, model: string, options?: { protocol?: 'v1' | 'v2'; prefix?: boolean }): Promise<Prediction>;
   /** The Ready condition of a model: `True`, or the reason why not. */
   readiness(model: string): Promise<string>;

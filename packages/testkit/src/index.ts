@@ -16,5 +16,5 @@ export { deepTreeOnnx, writeMatrixOnnx } from './onnx-file.ts';
 export { type Stack, type StackOptions, startStack } from './stack.ts';
 export { type FakeGcs, startFakeGcs } from './stores/gcs.ts';
 export { type FakeHttpStore, type HttpStoreKnobs, startFakeHttpStore } from './stores/http.ts';
-export { type FakeS3, startFakeS3 } from './stores/s3.ts';
+export { type FakeS3, s3Keys, startFakeS3 } from './stores/s3.ts';
 export type { FakeServer } from './stores/server.ts';

@@ -1,6 +1,6 @@
 import { createHash, createVerify, generateKeyPairSync } from 'node:crypto';
 import { type HttpStoreKnobs, noFaults, sendBytes } from './http.ts';
-import { type FakeServer, startServer } from './server.ts';
+import { type FakeServer, type Listen, startServer } from './server.ts';
 
 export type FakeGcs = FakeServer & {
   /** By bucket, then by name. Only buckets that are in the map exist. */
@@ -17,7 +17,7 @@ export type FakeGcs = FakeServer & {
  * Google Cloud Storage's JSON API as far as reading goes: objects.list, and objects.get with alt=media and ifGenerationMatch.
  * https://cloud.google.com/storage/docs/json_api/v1
  */
-export async function startFakeGcs(): Promise<FakeGcs> {
+export async function startFakeGcs(listen?: Listen): Promise<FakeGcs> {
   const buckets: FakeGcs['buckets'] = new Map();
   const open: FakeGcs['open'] = new Set();
   const knobs = noFaults();
@@ -45,7 +45,7 @@ export async function startFakeGcs(): Promise<FakeGcs> {
     const wanted = url.searchParams.get('ifGenerationMatch');
     if (wanted !== null && wanted !== generationOf(body)) return fail(412, 'conditionNotMet');
     sendBytes(request, response, { body, etag: undefined }, knobs);
-  });
+  }, listen);
   const fake: FakeGcs = Object.assign(server, { buckets, open, serviceAccountKey: account.key, pageSize: 1000, knobs });
   return fake;
 }

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { etagOf, type HttpStoreKnobs, noFaults, sendBytes } from './http.ts';
-import { type FakeServer, startServer } from './server.ts';
+import { type FakeServer, type Listen, startServer } from './server.ts';
 
 export type FakeS3 = FakeServer & {
   /** By bucket, then by key. Only buckets that are in the map exist. */
@@ -14,14 +14,16 @@ export type FakeS3 = FakeServer & {
   readonly knobs: HttpStoreKnobs;
 };
 
+/** What every one of them takes. */
+export const s3Keys = { accessKeyId: 'AKIAROUNDHOUSE', secretAccessKey: 'fake/secret+key' } as const;
+
 /**
  * Amazon S3's REST API as far as reading goes: ListObjectsV2, GetObject, Signature Version 4 in headers, path style.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/
  */
-export async function startFakeS3(): Promise<FakeS3> {
+export async function startFakeS3(listen?: Listen): Promise<FakeS3> {
   const buckets: FakeS3['buckets'] = new Map();
   const open: FakeS3['open'] = new Set();
-  const keys = { accessKeyId: 'AKIAROUNDHOUSE', secretAccessKey: 'fake/secret+key' };
   const knobs = noFaults();
 
   const server = await startServer(async (request, response) => {
@@ -34,7 +36,7 @@ export async function startFakeS3(): Promise<FakeS3> {
       return fail(response, 503, 'SlowDown');
     }
     const problem =
-      open.has(bucket) && request.headers.authorization === undefined ? undefined : signatureProblem(request, keys);
+      open.has(bucket) && request.headers.authorization === undefined ? undefined : signatureProblem(request, s3Keys);
     if (problem !== undefined) return fail(response, 403, problem);
     const objects = buckets.get(bucket);
     if (objects === undefined) return fail(response, 404, 'NoSuchBucket');
@@ -42,8 +44,8 @@ export async function startFakeS3(): Promise<FakeS3> {
     const body = objects.get(key);
     if (body === undefined) return fail(response, 404, 'NoSuchKey');
     sendBytes(request, response, { body, etag: etagOf(body) }, knobs);
-  });
-  const fake: FakeS3 = Object.assign(server, { buckets, open, keys, pageSize: 1000, knobs });
+  }, listen);
+  const fake: FakeS3 = Object.assign(server, { buckets, open, keys: s3Keys, pageSize: 1000, knobs });
   return fake;
 }
 

@@ -14,9 +14,15 @@ export type FakeServer = {
   close(): Promise<void>;
 };
 
-/** An HTTP server on a free port of the loopback interface that counts what happens to it. */
+export type Listen = { readonly host: string; readonly port: number };
+
+/** A free port of the loopback interface. */
+const nearby: Listen = { host: '127.0.0.1', port: 0 };
+
+/** An HTTP server that counts what happens to it. */
 export async function startServer(
   answer: (request: IncomingMessage, response: ServerResponse) => Promise<unknown>,
+  { host, port }: Listen = nearby,
 ): Promise<FakeServer> {
   const requests: string[] = [];
   const sockets = new Set<Socket>();
@@ -34,7 +40,7 @@ export async function startServer(
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import { Body, emptyLine } from './body.ts';
-import { giveBox, takeBox } from './boxes.ts';
 import { LF, startsWith } from './bytes.ts';
 import type { ClientSocket } from './client-socket.ts';
 import type { Closable, Core } from './core.ts';
@@ -9,6 +8,7 @@ import type { Answer, Exchange } from './exchange.ts';
 import { type Failure, refusalFor } from './failure.ts';
 import type { Watched } from './hangups.ts';
 import type { Reader } from './inbound.ts';
+import { arrivals, Room } from './reads.ts';
 import { malformed, postOnly, type Refusal, readOnly, refusals, renderedRefusal } from './refusal.ts';
 import { chunkedBody, headSizeMax, methods, type RequestHead } from './request-head.ts';
 import { untilClose } from './response-head.ts';
@@ -131,8 +131,8 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
   #blocked = false;
   /** A whole answer that goes out at the end of this turn. */
   #pending: Buffer | undefined;
-  /** What the body is read into. */
-  #room: Buffer | undefined;
+  /** What the body of a large request is read into. */
+  readonly #room = new Room();
   #lingered = 0;
 
   constructor(core: Core, socket: ClientSocket) {
@@ -191,11 +191,11 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
   // ---- what the client sends
 
   onRead(bytes: Buffer, size: number): void {
-    if (bytes === this.#room) {
+    if (bytes !== arrivals) {
       this.#onData(size === bytes.length ? bytes : bytes.subarray(0, size));
       const { socket } = this.#connection ?? {};
       const isFree = socket?.writableLength === 0 && this.#held.length === 0 && this.#input === undefined;
-      if (!isFree) this.#room = undefined; // somebody still needs what is in it
+      if (!isFree) this.#room.leave();
     } else {
       const chunk = Buffer.allocUnsafe(size);
       bytes.copy(chunk, 0, 0, size);
@@ -206,12 +206,7 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
   room(): Buffer | undefined {
     const streams =
       this.#body.left > copiedSizeMax && (this.#phase === phases.sent || this.#phase === phases.answering);
-    if (streams) this.#room ??= takeBox();
-    else if (this.#room !== undefined) {
-      giveBox(this.#room);
-      this.#room = undefined;
-    }
-    return this.#room;
+    return this.#room.take(streams);
   }
 
   #onData(chunk: Buffer): void {
@@ -685,14 +680,18 @@ export class Client implements Exchange, Timed, Receiver, Closable, Reader, Watc
       this.#fail('truncated');
       return false;
     }
-    if (!answer.done) return !this.#blocked;
+    if (!answer.done) {
+      connection.streams = end > joinedSizeMax && answer.left > copiedSizeMax;
+      return !this.#blocked;
+    }
     this.#endAnswer();
     return true;
   }
 
   #writeShared(connection: UpstreamConnection, bytes: Buffer, start: number, end: number): void {
     if (this.#mode === modes.encode) this.#out.write(`${(end - start).toString(16)}\r\n`);
-    this.#write(bytes.subarray(start, end));
+    const part = bytes.subarray(start, end);
+    this.#write(bytes === arrivals ? Buffer.from(part) : part);
     if (this.#mode === modes.encode) this.#write(Buffer.from('\r\n'));
     if (this.#socket.writableLength > 0) connection.retained = true;
   }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Inbound } from './inbound.ts';
+import { inbound } from './inbound.ts';
 import { createRig, post, type Rig, until } from './testing/rig.ts';
 
 let rig: Rig;
@@ -16,7 +17,7 @@ const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex
 /** Unlike any other client's, and unlike itself a page further on. */
 const bodyOf = (client: number, size: number) => {
   const body = Buffer.alloc(size);
-  for (let at = 0; at + 4 <= size; at += 4) body.writeUInt32LE(client * 0x1000000 + at / 4, at);
+  for (let at = 0; at + 4 <= size; at += 4) body.writeUInt32LE(client * 0x12345 + at / 4, at);
   return body;
 };
 
@@ -24,7 +25,7 @@ describe('connections that share the memory that they are read into', () => {
   it('are possible in this Node.js', async () => {
     let shares: boolean | undefined;
     const server = await rig.net((socket) => {
-      const opened = new Inbound().open(socket);
+      const opened = inbound(socket);
       shares = opened.readBy !== undefined;
       opened.destroy();
     });
@@ -65,6 +66,81 @@ describe('connections that share the memory that they are read into', () => {
     agent.destroy();
 
     expect(rounds).toEqual(bodies.map((body) => [digest(body), digest(body)]));
+  });
+
+  it('keep their answers apart, also where clients read slowly', async () => {
+    const upstream = await rig.http((req, res) => {
+      req.resume();
+      const [client = 0, size = 0, piece = 0] = (req.headers['x-asked'] as string).split('/').map(Number);
+      if (client % 2 === 0) res.setHeader('Content-Length', size);
+      const body = bodyOf(client, size);
+      const pieces = Array.from({ length: Math.ceil(size / piece) }, (_, n) =>
+        body.subarray(n * piece, (n + 1) * piece),
+      );
+      Readable.from(pieces).pipe(res);
+    });
+    const { port } = await rig.relay(upstream.port);
+    const agent = new Agent({ keepAlive: true });
+    const ask = (client: number, size: number, piece: number) =>
+      new Promise<string>((resolve, reject) => {
+        const headers = { 'x-asked': `${client}/${size}/${piece}` };
+        const sent = request({ port, host: '127.0.0.1', method: 'POST', path, agent, headers }, (res) => {
+          const hash = createHash('sha256');
+          res.on('data', (chunk) => hash.update(chunk));
+          res.pause();
+          setTimeout(() => res.resume(), client % 3 === 0 ? 0 : 100); // so that kernel buffers fill, and what was read waits in ours
+          res.on('end', () => resolve(hash.digest('hex'))).on('error', reject);
+        });
+        sent.on('error', reject).end('{}');
+      });
+
+    const answers = [
+      [8_000_000, 500_000],
+      [2_000_000, 12_000],
+      [100_000, 30_000],
+      [300, 100],
+    ] as const;
+    const asked = Array.from({ length: 16 }, (_, client) => [client, ...answers[(client >> 1) % 4]!] as const);
+    const rounds = await Promise.all(
+      asked.map(async ([client, size, piece]) => [await ask(client, size, piece), await ask(client, size, piece)]),
+    );
+    agent.destroy();
+
+    expect(rounds).toEqual(
+      asked.map(([client, size]) => {
+        const expected = digest(bodyOf(client, size));
+        return [expected, expected];
+      }),
+    );
+  });
+
+  it('keep short answers apart that nobody reads', async () => {
+    const size = 40_000;
+    const upstream = await rig.http((req, res) => {
+      req.resume();
+      res.setHeader('Content-Length', size);
+      res.end(bodyOf(Number(req.headers['x-asked']), size));
+    });
+    const { port } = await rig.relay(upstream.port);
+    const requests = (client: number) =>
+      Array.from({ length: 250 }, (_, n) => post(path, [`x-asked: ${client * 1000 + n}`, 'Content-Length: 2'], '{}'));
+    const clients = await Promise.all(Array.from({ length: 4 }, () => rig.client(port)));
+
+    for (const [n, { socket, send }] of clients.entries()) {
+      socket.pause();
+      send(requests(n).join(''));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300)); // all answers of one fit into no kernel buffer
+    for (const { socket } of clients) socket.resume();
+    const ends = clients.map((_, n) => bodyOf(n * 1000 + 249, size).toString('latin1'));
+    await until(() => clients.every(({ text }, n) => text.endsWith(ends[n]!)));
+
+    for (const [n, { text }] of clients.entries()) {
+      const bodies = text.split(/HTTP\/1\.1 200 .*?\r\n\r\n/s).slice(1);
+      expect(bodies.map((body) => digest(Buffer.from(body, 'latin1')))).toEqual(
+        Array.from({ length: 250 }, (_, asked) => digest(bodyOf(n * 1000 + asked, size))),
+      );
+    }
   });
 
   it('answer requests sent ahead in their order, whatever waits for the end of a turn', async () => {

@@ -1,5 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { writeWhole } from './outbound.ts';
+import { readInto } from './reads.ts';
 
 /** Whoever reads a client's connection now. */
 export type Reader = {
@@ -16,38 +17,31 @@ export type ReadableSocket = Socket & {
   writeWhole?(message: Uint8Array): boolean;
 };
 
-/** What one read brings at most. */
-export const readSize = 64 * 1024;
-
 type Internals = { _handle?: object | null };
 
 /**
- * Connections that read into memory of ours: one buffer for all of them, since whoever reads takes what it needs before the next
- * read. Left alone, Node.js makes a new 64 KiB buffer for every read. It has `onread` against that, for connections that we make
- * and not for those that we accept, so the accepted handle is given to a socket that has it (docs/adr/0008).
+ * A socket in place of `accepted` that reads into memory of ours, or `accepted` itself where Node.js keeps handles elsewhere. Node.js
+ * has `onread` for connections that we make and not for those that we accept, so the handle is given to a socket that has it (docs/adr/0008).
  */
-export class Inbound {
-  readonly #shared = Buffer.allocUnsafeSlow(readSize);
-
-  /** A socket in place of `accepted`, or `accepted` itself where Node.js keeps handles elsewhere. */
-  open(accepted: Socket): ReadableSocket {
-    const internals = accepted as unknown as Internals;
-    const handle = internals._handle;
-    if (typeof handle !== 'object' || handle === null) return accepted;
-    let reader: Reader | undefined;
-    internals._handle = null;
-    const buffer = () => reader?.room() ?? this.#shared;
-    const callback = (size: number, bytes: Uint8Array) => {
-      reader?.onRead(bytes as Buffer, size);
+export function inbound(accepted: Socket): ReadableSocket {
+  const internals = accepted as unknown as Internals;
+  const handle = internals._handle;
+  if (typeof handle !== 'object' || handle === null) return accepted;
+  let reader: Reader | undefined;
+  internals._handle = null;
+  const onread = readInto(
+    () => reader?.room(),
+    (bytes, size) => {
+      reader?.onRead(bytes, size);
       return true;
-    };
-    const options: unknown = { handle, onread: { buffer, callback } };
-    const socket = new Socket(options as SocketConstructorOpts) as ReadableSocket;
-    socket.readBy = (next) => {
-      reader = next;
-    };
-    socket.writeWhole = (message) => writeWhole(socket, message);
-    socket.once('close', () => accepted.destroy()); // its server counts it
-    return socket;
-  }
+    },
+  );
+  const options: unknown = { handle, onread };
+  const socket = new Socket(options as SocketConstructorOpts) as ReadableSocket;
+  socket.readBy = (next) => {
+    reader = next;
+  };
+  socket.writeWhole = (message) => writeWhole(socket, message);
+  socket.once('close', () => accepted.destroy()); // its server counts it
+  return socket;
 }

@@ -11,7 +11,7 @@ import { Turn } from './h2/outbox.ts';
 import { GrpcHead } from './h2/pick-head.ts';
 import { Pool } from './h2/pool.ts';
 import { Hangups } from './hangups.ts';
-import { Inbound } from './inbound.ts';
+import { inbound } from './inbound.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { RequestHead } from './request-head.ts';
 import { RequestIds } from './request-ids.ts';
@@ -102,8 +102,7 @@ export function createRelay(options: RelayOptions): Relay {
     if (core.closing) socket.destroy();
     else core.clients.add(new Client(core, socket));
   };
-  const inbound = new Inbound();
-  const plain = (socket: Socket) => accept(inbound.open(socket));
+  const plain = (socket: Socket) => accept(inbound(socket));
 
   return {
     upstream(address) {

@@ -5,15 +5,13 @@ import type { Turn } from './h2/outbox.ts';
 import type { Pool } from './h2/pool.ts';
 import type { Limits } from './limits.ts';
 import { writeWhole } from './outbound.ts';
+import { Room, readInto } from './reads.ts';
 import type { Splice } from './splice.ts';
-
-/** Bytes read at a time. Large answers gain nothing beyond; small ones touch only the first page of it. */
-const readSize = 256 * 1024;
 
 /** Whoever uses a connection now. */
 export type Receiver = {
   onConnected(): void;
-  /** `[0, end)` came; the bytes are overwritten afterwards unless `connection.retained` is set. False stops reading. */
+  /** `[0, end)` came, and is overwritten afterwards; see `connection.streams`. False stops reading. */
   onAnswer(connection: UpstreamConnection, bytes: Buffer, end: number): boolean;
   onUpstreamDrain(): void;
   /** `failed`: with an error, or before it was connected. */
@@ -63,6 +61,7 @@ export class Upstream {
   /** The request is over; `reusable` says whether another may follow. */
   detach(connection: UpstreamConnection, reusable: boolean): void {
     connection.receiver = undefined;
+    connection.streams = false;
     this.inFlight--;
     if (
       !reusable ||
@@ -117,11 +116,13 @@ export class UpstreamConnection implements Timed {
   connected = false;
   /** It has carried a request before: the other side may have closed it meanwhile. */
   reused = false;
-  /** The bytes just read are still needed: the next read goes into a new buffer. */
+  /** A large answer is coming: it is read into memory of the connection's own, and not where everybody's goes. */
+  streams = false;
+  /** What was just read into memory of its own is still needed: the next read goes elsewhere. */
   retained = false;
   deadlineMs: number;
   place = -1;
-  #buffer = Buffer.allocUnsafeSlow(readSize);
+  readonly #room = new Room();
   readonly #turn: Turn;
   readonly #splice: Splice;
   #pending: Buffer | undefined;
@@ -131,7 +132,10 @@ export class UpstreamConnection implements Timed {
     address: Address,
     onClosed: (connection: UpstreamConnection) => void,
   ) {
-    const onread = { buffer: () => this.#buffer, callback: (size: number) => this.#read(size) };
+    const onread = readInto(
+      () => this.#room.take(this.streams),
+      (bytes, size) => this.#read(bytes, size),
+    );
     this.socket =
       'socketPath' in address
         ? connect({ path: address.socketPath, onread })
@@ -186,16 +190,16 @@ export class UpstreamConnection implements Timed {
     this.socket.destroy(); // not connected in time, or idle for long
   }
 
-  #read(size: number): boolean {
+  #read(bytes: Buffer, size: number): boolean {
     const { receiver } = this;
     if (receiver === undefined) {
       this.socket.destroy(); // nobody asked for this
       return false;
     }
-    const more = receiver.onAnswer(this, this.#buffer, size);
+    const more = receiver.onAnswer(this, bytes, size);
     if (this.retained) {
       this.retained = false;
-      this.#buffer = Buffer.allocUnsafeSlow(readSize);
+      this.#room.leave();
     }
     return more;
   }

@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net';
 import type { Address } from '../address.ts';
 import type { OwnField } from '../own-field.ts';
+import { readInto } from '../reads.ts';
 import { codes, preface } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { Session, type SessionDeps } from './session.ts';
 import type { Side } from './side.ts';
 
-const readSize = 64 * 1024;
 /** Stream ids end at 2^31; a connection that comes near is replaced. */
 const idMax = 2 ** 30;
 /** Streams on one connection: our bound for servers that name none. */
@@ -26,9 +26,10 @@ export class UpstreamSession extends Session {
   #nextId = 1;
 
   constructor(deps: SessionDeps, address: Address, onClosed: (session: UpstreamSession) => void) {
-    const inbox = { bytes: Buffer.allocUnsafeSlow(readSize), read: (_: number): boolean => false };
-    super(deps, dial(address, inbox));
-    inbox.read = (size) => this.read(inbox.bytes, 0, size);
+    super(
+      deps,
+      dial(address, (bytes, size) => this.read(bytes, 0, size)),
+    );
     this.#onClosed = onClosed;
     this.deadlineMs = deps.deadlines.in(deps.limits.connectTimeoutMs);
     this.raw(preface);
@@ -126,10 +127,8 @@ export class UpstreamSession extends Session {
   }
 }
 
-type Inbox = { readonly bytes: Buffer; read(size: number): boolean };
-
-function dial(address: Address, inbox: Inbox): Socket {
-  const onread = { buffer: inbox.bytes, callback: (size: number) => inbox.read(size) };
+function dial(address: Address, read: (bytes: Buffer, size: number) => boolean): Socket {
+  const onread = readInto(() => undefined, read);
   if ('socketPath' in address) return connect({ path: address.socketPath, onread });
   return connect({ ...address, noDelay: true, keepAlive: true, autoSelectFamily: false, onread });
 }
